@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0
+# `make` alone prints the targets. Kbuild reads Kbuild, not this file.
+SHELL := /bin/bash
+PY := /usr/bin/python3
+KDIR ?= /lib/modules/$(shell uname -r)/build
+CACHE := cd scripts && $(PY) -c 'from vmxlab import cache; cache.
+
+.PHONY: help setup demo test test-all lab module module-clean lint docs patch unpatch \
+	export-series kvm kernels bench-exit cache-size clean-cache
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Install what builds, lab and tests need (packages, Rust parts, bindgen)
+	@scripts/setup
+
+demo: setup ## Show it: every VMX capability of a Haswell, logged in an emulated one
+	@scripts/demo
+
+test: setup ## All tests that CI runs, the lab's included
+	@scripts/run-tests
+
+test-all: setup ## Those, and the whole matrix in the lab
+	@scripts/run-tests --all
+
+lab: setup ## An interactive shell in the lab's machine
+	@scripts/lab --shell
+
+kernels: setup ## Build the lab's kernels beforehand
+	@$(PY) scripts/build-kernels
+
+module: ## Build vmx_caps.ko for KDIR= (default: the running kernel)
+	@scripts/build-module $(KDIR)
+
+module-clean: ## Remove what `make module` built
+	@$(MAKE) -s -C $(KDIR) M=$(CURDIR) clean
+
+docs: ## Print the tables of capabilities as Markdown into target/
+	@mkdir -p target && cargo run -q --example capabilities-md > target/capabilities.md
+	@echo target/capabilities.md
+
+lint: ## rustfmt, clippy, shellcheck
+	@scripts/lint
+
+cache-size: ## What the cache folder holds, and how large it is
+	@$(CACHE)report()'
+
+clean-cache: ## Remove the cache folder's content
+	@$(CACHE)clean()'

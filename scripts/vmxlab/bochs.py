@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0
+"""L1's machine by emulation: Bochs, with VT-x, on any x86-64 host."""
+
+import functools
+import os
+import pty
+import re
+import shutil
+import subprocess
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import LabError
+
+DEFAULT_CPU = "corei7_haswell_4770"
+# Names that people use, and the Bochs model that each one means.
+ALIASES = {
+    "penryn": "core2_penryn_t9600",
+    "lynnfield": "corei5_lynnfield_750",
+    "arrandale": "corei5_arrandale_m520",
+    "sandybridge": "corei7_sandy_bridge_2600k",
+    "ivybridge": "corei7_ivy_bridge_3770k",
+    "haswell": DEFAULT_CPU,
+    "broadwell": "broadwell_ult",
+    "skylake": "corei7_skylake_x",
+    "cannonlake": "corei3_cnl",
+    "icelake": "corei7_icelake_u",
+}
+# IA32_MISC_ENABLE is the one MSR that Linux reads and Bochs lacks; with it
+# every other absent MSR may fault, as it does on hardware (Bochs' msrs file:
+# index, type, reset value, reserved and ignored bits).
+MSRS = "0x1a0 0 00000000 00000001 00000000 00000000 00000000 00000000\n"
+# Emulated instructions a second of emulated time. This sets how much work fits
+# between two timer ticks, not how fast Bochs runs.
+IPS = 50_000_000
+
+CONFIG = """\
+config_interface: textconfig
+display_library: {display}
+romimage: file={bios}
+vgaromimage: file={vgabios}
+cpu: model={model}, count={cpus}, ips={ips}, reset_on_triple_fault=0, ignore_bad_msrs=0, msrs="{folder}/msrs"
+memory: guest={memory}, host={memory}
+ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
+ata0-master: type=cdrom, path="{iso}", status=inserted
+boot: cdrom
+clock: sync=none
+com1: enabled=1, mode={com1_mode}, dev="{com1}"
+com2: enabled=1, mode=file, dev="{com2}"
+log: {folder}/bochs.log
+panic: action=fatal
+error: action=report
+info: action=ignore
+debug: action=ignore
+speaker: enabled=0
+"""
+
+
+@dataclass(frozen=True)
+class Bochs:
+    """A Bochs program: where it is, and what it was built with."""
+
+    program: Path
+    version: str
+    models: tuple[str, ...]
+    displays: tuple[str, ...]
+    debugger: bool
+    bios: Path
+    vgabios: Path
+
+    def model(self, name: str) -> str:
+        """The model that a name or an alias means."""
+        found = ALIASES.get(name.lower(), name)
+        if found not in self.models:
+            raise LabError(
+                f"Bochs {self.version} has no CPU model {name!r}",
+                f"It has: {', '.join(self.models)}; short names: {', '.join(ALIASES)}. "
+                "A newer Bochs (BOCHS=) has newer ones.",
+            )
+        return found
+
+
+@functools.cache
+def find() -> Bochs:
+    """The Bochs that BOCHS= names, or the one in PATH."""
+    own = os.environ.get("BOCHS")
+    program = shutil.which(own or "bochs")
+    if not program:
+        raise LabError(
+            f"{own or 'bochs'} is not a program that runs here",
+            "BOCHS= takes the path of a Bochs." if own else "`make setup` installs Bochs.",
+        )
+    path = Path(program).resolve()
+
+    def ask(*words: str) -> str:
+        done = subprocess.run([path, "--help", *words], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, check=False, timeout=20)
+        return done.stdout + done.stderr
+
+    general, cpu = ask(), ask("cpu")
+    version = re.search(r"Bochs x86 Emulator (\S+)", general + cpu)
+    models = re.findall(r"^(\w+)$", cpu.split("Supported CPU models:")[-1], re.M)
+    if not version or not models:
+        raise LabError(f"{path} does not answer as a Bochs does",
+                       "BOCHS= takes the path of Bochs 2.7 or newer.")
+    plugins = re.search(r"LTDL_LIBRARY_PATH.*'(.*)'", general + cpu)
+    displays = [name[6:-7] for name in os.listdir(plugins[1]) if name.endswith("_gui.so")] \
+        if plugins and os.path.isdir(plugins[1]) else []
+    if b"bx_nogui_gui_c" in path.read_bytes():
+        displays.append("nogui")
+    # A Bochs of one's own has its BIOS below its own prefix.
+    shares = [path.parent.parent / "share/bochs", Path("/usr/share/bochs"), path.parent]
+    bios = next((s / "BIOS-bochs-latest" for s in shares if (s / "BIOS-bochs-latest").exists()), None)
+    vga = [s / n for s in (*shares, Path("/usr/share/vgabios"), Path("/usr/share/seabios"))
+           for n in ("VGABIOS-lgpl-latest", "VGABIOS-lgpl-latest.bin", "vgabios.bin")]
+    vgabios = next((v for v in vga if v.exists()), None)
+    if not bios or not vgabios:
+        raise LabError(f"no BIOS for {path} was found", "`make setup` installs bochsbios and vgabios.")
+    return Bochs(path, version[1], tuple(models), tuple(displays), "-rc" in general, bios, vgabios)
+
+
+class Machine:
+    """One run of Bochs; its console and its control channel are files in `folder`."""
+
+    def __init__(self, folder: Path, image: Path, model: str, cpus: int, memory: int,
+                 console_tty: str = "") -> None:
+        self.bochs = find()
+        self.folder = folder
+        self.console, self.control = folder / "com1", folder / "com2"
+        display = "nogui" if "nogui" in self.bochs.displays else "term"
+        text = CONFIG.format(
+            display=display, bios=self.bochs.bios, vgabios=self.bochs.vgabios,
+            model=self.bochs.model(model), cpus=cpus, ips=IPS, folder=folder, memory=memory,
+            iso=image, com1_mode="term" if console_tty else "file",
+            com1=console_tty or self.console, com2=self.control,
+        )
+        (folder / "bochsrc").write_text(text, encoding="ascii")
+        (folder / "msrs").write_text(MSRS, encoding="ascii")
+        # With the debugger built in, Bochs waits at a prompt: "c" goes on.
+        (folder / "debugger").write_text("c\n", encoding="ascii")
+
+    def start(self) -> None:
+        """Start Bochs on a pseudo-terminal of its own: `term` wants one."""
+        command = [self.bochs.program, "-q", "-f", self.folder / "bochsrc"]
+        if self.bochs.debugger:
+            command += ["-rc", self.folder / "debugger"]
+        self.master, slave = pty.openpty()
+        env = dict(os.environ, TERM="linux", LINES="25", COLUMNS="80")
+        self.process = subprocess.Popen(
+            command, cwd=self.folder, env=env, stdin=slave, stdout=slave, stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        self.screen = open(self.folder / "screen", "wb")
+        self.drain = threading.Thread(target=self._drain, daemon=True)
+        self.drain.start()
+
+    def _drain(self) -> None:
+        try:
+            while data := os.read(self.master, 65536):
+                self.screen.write(data)
+        except OSError:
+            pass  # The pseudo-terminal ends with its last user.
+
+    def running(self) -> bool:
+        """Whether the machine is still on."""
+        return self.process.poll() is None
+
+    def stop(self) -> None:
+        """Switch it off."""
+        if self.running():
+            self.process.kill()
+        self.process.wait()
+        self.drain.join(timeout=5)
+        self.screen.close()
+        os.close(self.master)
+
+    def last_words(self) -> str:
+        """What Bochs said of its own end."""
+        log = self.folder / "bochs.log"
+        if not log.exists():
+            return (self.folder / "screen").read_text(errors="replace")[-400:]
+        lines = log.read_text(errors="replace").splitlines()
+        return "\n".join([line for line in lines if "PANIC" in line or ">>PANIC<<" in line][-3:])

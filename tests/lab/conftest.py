@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What lab tests share: runs of scripts/lab, each made once a session."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPO / "scripts"))
+
+# Set by scripts/run-tests: the second kernel, or why there is none.
+SECOND = os.environ.get("VMXSCOPE_SECOND", "7.3")
+WHY_NO_SECOND = os.environ.get("VMXSCOPE_WHY_NO_SECOND", "")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run of scripts/lab."""
+
+    status: int
+    stderr: str
+    out: Path
+
+    @property
+    def l1(self) -> str:
+        """The console of L1."""
+        return (self.out / "l1.console").read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def l2(self) -> str:
+        """The console of the nested guest."""
+        return (self.out / "l2.console").read_text(encoding="utf-8", errors="replace")
+
+    def file(self, name: str) -> str:
+        """A file that L1 left in /out."""
+        return (self.out / "out" / name).read_text(encoding="utf-8", errors="replace")
+
+
+class Lab:
+    """Runs scripts/lab; the same call is made once a session."""
+
+    def __init__(self, top: Path) -> None:
+        self.top, self.kept = top, {}
+
+    def script(self, text: str) -> Path:
+        """A script as a file."""
+        path = self.top / f"script-{len(list(self.top.iterdir()))}"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def run(self, *args: object, l1: str = "", l2: str = "", env: dict[str, str] | None = None) -> Run:
+        """Run the lab with scripts given as text."""
+        key = (args, l1, l2, tuple((env or {}).items()))
+        if key not in self.kept:
+            words = [str(arg) for arg in args]
+            words += ["--l1", str(self.script(l1))] if l1 else []
+            words += ["--l2", str(self.script(l2))] if l2 else []
+            out = self.top / f"run-{len(self.kept)}"
+            done = subprocess.run(
+                [REPO / "scripts/lab", "--quiet", "--out", out, *words],
+                capture_output=True, text=True, check=False, env=os.environ | (env or {}),
+            )
+            self.kept[key] = Run(done.returncode, done.stderr, out)
+        return self.kept[key]
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """The lab."""
+    return Lab(tmp_path_factory.mktemp("lab"))
+
+
+@pytest.fixture(scope="session")
+def msrdump(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The independent reader of MSRs, built as a static program."""
+    return build_c(REPO / "tests/lab/msrdump.c", tmp_path_factory.mktemp("msrdump"))
+
+
+def build_c(source: Path, folder: Path) -> Path:
+    """Compile a C program for L1 or L2, which have no libraries of their own."""
+    program = folder / source.stem
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", program, source],
+                   check=True)
+    return program
+
+
+def second_kernel() -> str:
+    """The second kernel's series; the test is not run where it cannot be had."""
+    if WHY_NO_SECOND:
+        pytest.skip(f"no second kernel: {WHY_NO_SECOND}")
+    return SECOND

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0
+"""vmx_caps in the lab: its log against an independent reader, model by model."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from conftest import Lab, Run, second_kernel
+
+MODELS = ("penryn", "lynnfield", "arrandale", "sandybridge", "ivybridge", "haswell", "broadwell",
+          "tigerlake")
+# (kernel, model, CPUs): every model on the default kernel, one on the second,
+# and one machine with two CPUs.
+MACHINES = [("6.12", model, 1) for model in MODELS]
+MACHINES += [("second", "haswell", 1), ("6.12", "broadwell", 2)]
+
+SCRIPT = """\
+for cpu in /dev/cpu/*/msr; do cpu=${cpu%/msr}; /lab/msrdump "${cpu##*/}"; done >/out/msrs
+dmesg -c >/out/boot
+insmod /lab/modules/vmx_caps.ko
+echo $? >/out/insmod
+dmesg -c >/out/log
+[ -d /sys/module/vmx_caps ] && echo loaded >/out/loaded
+ls /sys/kernel/debug/vmx_caps >/out/debugfs 2>/dev/null &&
+	cat /sys/kernel/debug/vmx_caps/* >/out/debugfs-text
+rmmod vmx_caps
+echo $? >/out/rmmod
+ls -d /sys/module/vmx_caps /sys/kernel/debug/vmx_caps >/out/left 2>/dev/null
+dmesg -c >/out/after
+exit 0
+"""
+TROUBLE = re.compile(r"WARNING:|BUG:|Oops|Call Trace|panic|leak|lockdep", re.I)
+
+
+def run_module(lab: Lab, msrdump: Path, series: str, model: str, cpus: int) -> Run:
+    """Load and unload the module in a machine, and read the same MSRs by hand."""
+    series = second_kernel() if series == "second" else series
+    run = lab.run("--stock", "--kernel", series, "--cpu", model, "--cpus", cpus,
+                  "--add", msrdump, l1=SCRIPT)
+    assert run.status == 0, run.l1 + run.stderr
+    return run
+
+
+def read_by_hand(run: Run) -> dict[int, dict[int, int | None]]:
+    """What msrdump read: a value a CPU and MSR, None where the read faulted."""
+    found: dict[int, dict[int, int | None]] = {}
+    for line in run.file("msrs").splitlines():
+        match = re.fullmatch(r"cpu (\d+) msr (0x[0-9a-f]+) (0x[0-9a-f]+|fault)", line)
+        assert match, line
+        value = None if match[3] == "fault" else int(match[3], 16)
+        found.setdefault(int(match[1]), {})[int(match[2], 16)] = value
+    return found
+
+
+def logged(text: str) -> dict[int, int | None]:
+    """The raw lines of the module's log: a value, or None if not enumerated."""
+    found: dict[int, int | None] = {}
+    for match in re.finditer(r"\bmsr (0x[0-9a-f]+) IA32_\w+ (0x[0-9a-f]+|not enumerated)", text):
+        number = int(match[1], 16)
+        assert number not in found, f"{match[0]} is logged twice"
+        found[number] = None if match[2] == "not enumerated" else int(match[2], 16)
+    return found
+
+
+@pytest.mark.parametrize(("series", "model", "cpus"), MACHINES)
+def test_the_log_equals_msr_by_msr_what_another_reader_gets(
+    lab: Lab, msrdump: Path, series: str, model: str, cpus: int
+) -> None:
+    run = run_module(lab, msrdump, series, model, cpus)
+    assert run.file("insmod") == "0\n", run.file("log")
+    by_hand = read_by_hand(run)
+    assert sorted(by_hand) == list(range(cpus))
+    log = logged(run.file("log"))
+    assert set(log) == {0x3A, *range(0x480, 0x494)}
+    for cpu, values in by_hand.items():
+        assert log == values, f"CPU {cpu}"
+    # The existence rules would be worth nothing on a machine where nothing faults.
+    assert None in log.values()
+    assert not TROUBLE.search(run.file("log") + run.file("after")), run.file("log")
+    assert run.file("rmmod") == "0\n" and run.file("left") == ""
+    assert run.file("loaded") == "loaded\n"
+    if cpus > 1:
+        assert f"all {cpus} online CPUs agree" in run.file("log")
+    assert re.search(r"External-interrupt exiting: Can set=Yes, Can clear=Yes", run.file("log"))
+
+
+def test_on_the_second_kernel_a_debugfs_file_has_the_same_as_the_log(
+    lab: Lab, msrdump: Path
+) -> None:
+    run = run_module(lab, msrdump, "second", "haswell", 1)
+    assert logged(run.file("debugfs-text")) == logged(run.file("log"))
+    plain = re.sub(r"^\[ *[\d.]+\] vmx_caps: ", "", run.file("log"), flags=re.M)
+    for line in run.file("debugfs-text").splitlines():
+        assert line in plain.splitlines(), line
+
+
+@pytest.mark.parametrize("model", ["p4_prescott_celeron_336", "trinity_apu"])
+def test_without_vmx_insmod_fails_with_enodev_and_one_line_says_why(
+    lab: Lab, msrdump: Path, model: str
+) -> None:
+    run = run_module(lab, msrdump, "6.12", model, 1)
+    assert run.file("insmod") != "0\n"
+    assert "No such device" in run.l1
+    lines = [line for line in run.file("log").splitlines() if "vmx_caps" in line]
+    lines = [line for line in lines if "taint" not in line]
+    assert len(lines) == 1, lines
+    assert re.search(r"not an Intel|no VMX", lines[0]), lines
+    assert not TROUBLE.search(run.file("log"))
+
+
+ROUNDS = """\
+count() { grep -E '^(VmallocUsed|KernelStack|Percpu)' /proc/meminfo; wc -l </proc/vmallocinfo; }
+round() {
+	insmod /lab/modules/vmx_caps.ko && rmmod vmx_caps || exit
+	dmesg -c >>/tmp/log
+}
+for i in 1 2 3 4 5; do round; done
+count >/out/before
+slab() { awk '/^Slab/ { print $2 }' /proc/meminfo; }
+sync; slab >/out/slab-before
+i=0; while [ $i -lt 100 ]; do round; i=$((i + 1)); done
+count >/out/after
+sync; slab >/out/slab-after
+grep -c 'msr 0x480 IA32_VMX_BASIC' /tmp/log >/out/logged
+grep -v vmx_caps: /tmp/log >/out/other
+cat /proc/modules >/out/modules
+exit 0
+"""
+
+
+def test_a_hundred_rounds_leave_no_leak_and_no_warning(lab: Lab) -> None:
+    run = lab.run("--stock", l1=ROUNDS)
+    assert run.status == 0, run.l1 + run.stderr
+    assert run.file("logged") == "105\n"
+    assert run.file("before") == run.file("after")
+    assert int(run.file("slab-after")) - int(run.file("slab-before")) < 200, "KiB of slab"
+    assert run.file("modules") == ""
+    assert not TROUBLE.search(run.file("other")), run.file("other")

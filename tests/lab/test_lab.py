@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The lab itself: statuses, consoles, files, failures, guests of each kind."""
+
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import REPO, Lab
+
+# What a nested guest reports of itself, to be compared with what was asked for.
+L2 = """\
+echo "cpus $(grep -c ^processor /proc/cpuinfo)"
+grep -q hypervisor /proc/cpuinfo && echo "under a hypervisor"
+cat /lab/added 2>/dev/null
+exit 7
+"""
+# L1 keeps the status of the guest, and ends with one of its own.
+L1 = """\
+guest
+echo "guest status $?" | tee /out/status
+cat /sys/module/kvm_intel/parameters/ept >/out/ept
+nproc >/out/cpus
+exit 5
+"""
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+@pytest.mark.parametrize("ept", ["1", "0"])
+def test_a_guest_of_each_kind_runs_its_script_and_both_statuses_come_back(
+    lab: Lab, tmp_path: Path, cpus: int, ept: str
+) -> None:
+    (tmp_path / "added").write_text("added file\n")
+    run = lab.run("--kvm-intel", f"ept={ept}", "--guest-cpus", cpus, "--cpus", cpus,
+                  "--add-guest", tmp_path / "added", l1=L1, l2=L2)
+    assert run.status == 5, run.l1 + run.stderr
+    assert run.file("status") == "guest status 7\n"
+    assert run.file("ept").strip() == ("Y" if ept == "1" else "N")
+    assert run.file("cpus").strip() == str(cpus)
+    assert f"cpus {cpus}\nunder a hypervisor\nadded file\n" in run.l2
+    assert "guest status 7" in run.l1 and "under a hypervisor" not in run.l1
+
+
+def test_without_an_l1_script_the_guests_status_is_the_labs(lab: Lab) -> None:
+    run = lab.run(l2="echo only l2; exit 3\n")
+    assert run.status == 3, run.l1 + run.stderr
+    assert "only l2" in run.l2
+
+
+def test_a_file_can_be_put_anywhere_and_kernel_arguments_reach_the_kernel(
+    lab: Lab, tmp_path: Path
+) -> None:
+    (tmp_path / "data").write_text("some data")
+    run = lab.run("--add", f"{tmp_path}/data:/etc/deep/data", "--append", "vmxscope.test=1",
+                  l1="cat /etc/deep/data; cat /proc/cmdline; exit 0\n")
+    assert run.status == 0
+    assert "some data" in run.l1 and "vmxscope.test=1" in run.l1
+
+
+def test_a_machine_that_ends_before_its_script_is_a_failure_of_the_lab(lab: Lab) -> None:
+    run = lab.run(l1="reboot -f\n")
+    assert run.status == 69
+    assert "ended before its script did" in run.stderr
+
+
+def test_a_script_that_takes_too_long_is_a_failure_of_the_lab(lab: Lab) -> None:
+    run = lab.run("--timeout", 15, l1="echo waiting; sleep 10000\n")
+    assert run.status == 69
+    assert "the time limit of 15 s passed" in run.stderr
+    assert "waiting" in run.l1
+
+
+def test_a_guest_that_dies_is_a_failure_of_the_lab_and_not_a_result(lab: Lab) -> None:
+    run = lab.run(l1="guest; echo guest said $?\n", l2="reboot -f\n")
+    assert "guest said 69" in run.l1
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "message"),
+    [
+        (["--cpu", "z80", "--l1", "/dev/null"], 64, "not a file"),
+        (["--cpu", "z80", "--l1", "/etc/passwd"], 69, "no CPU model 'z80'"),
+        ([], 64, "nothing to run"),
+        (["--cpus", "0", "--l1", "/etc/passwd"], 64, "--cpus takes a number of at least 1"),
+        (["--kernel", "2.4", "--l1", "/etc/passwd"], 69, "2.4"),
+        (["--accel", "kvm", "--l1", "/etc/passwd"], 69, "--accel kvm does not work here"),
+        (["--add", "/no/such/file", "--l1", "/etc/passwd"], 69, "/no/such/file does not exist"),
+    ],
+)
+def test_wrong_usage_and_what_cannot_be_had_are_told_apart(
+    args: list[str], status: int, message: str
+) -> None:
+    if "--accel" in args and "vmx" in Path("/proc/cpuinfo").read_text():
+        pytest.skip("this machine may have nested VT-x")
+    done = subprocess.run([REPO / "scripts/lab", *args], capture_output=True, text=True, check=False)
+    assert (done.returncode, message in done.stderr) == (status, True), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_shell_takes_commands_from_a_terminal_and_gives_it_back() -> None:
+    start = time.monotonic()
+    command = f"{REPO}/scripts/lab --shell --timeout 120"
+    typed = "echo $((6*7))-typed; sleep 1; exit 4\n"
+    with subprocess.Popen(
+        ["script", "-qec", command, "/dev/null"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout and process.stdin
+        seen = b""
+        while b"~ # " not in seen and time.monotonic() - start < 120:
+            seen += process.stdout.read1()
+        process.stdin.write(typed.encode())
+        process.stdin.flush()
+        seen += process.stdout.read()
+    assert b"42-typed" in seen, seen[-2000:]
+    assert process.returncode == 4, seen[-2000:]
+
+
+def test_help_has_every_option_of_the_design_and_examples() -> None:
+    text = subprocess.run([REPO / "scripts/lab", "--help"], capture_output=True, text=True,
+                          check=True).stdout
+    for option in ("kernel", "stock", "cpu", "cpus", "guest-cpus", "kvm-intel", "append", "add",
+                   "add-guest", "l1", "l2", "timeout", "out"):
+        assert re.search(rf"--{option}\b", text), option
+    assert "examples:" in text and "69" in text
