@@ -5,15 +5,15 @@ import base64
 import binascii
 import os
 import select
+import shutil
 import signal
+import subprocess
 import sys
-import tarfile
 import tempfile
 import termios
 import time
 import tty
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 from . import bochs, cache, image, kernel, module, qemu
@@ -103,9 +103,10 @@ class Control:
             return
         try:
             data = base64.b64decode(b"".join(self.archive), validate=True)
-            with tarfile.open(fileobj=BytesIO(data)) as tar:
-                tar.extractall(folder, filter="data")
-        except (binascii.Error, tarfile.TarError, EOFError, OSError) as error:
+            folder.mkdir(exist_ok=True)
+            subprocess.run(["tar", "xz", "--no-same-owner", "-C", folder], input=data, check=True,
+                           capture_output=True)
+        except (binascii.Error, subprocess.CalledProcessError) as error:
             raise LabError(
                 f"what L1 left in /out did not arrive whole: {error}",
                 f"{folder.parent}/control has it as it came.",
@@ -127,6 +128,7 @@ def run(options: Options) -> Result:
         out.mkdir(parents=True, exist_ok=True)
         for old in ("l1.console", "l2.console", "control"):
             (out / old).unlink(missing_ok=True)
+        shutil.rmtree(out / "out", ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix="vmxscope-run-") as scratch:
             initrds = _initrds(options, linux, Path(scratch))
             status = _boot(options, linux, initrds, Path(scratch), out)
