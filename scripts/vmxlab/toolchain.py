@@ -3,15 +3,12 @@
 
 import functools
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
-from . import cache
 from .errors import LabError
 
 REPO = Path(__file__).resolve().parents[2]
-BINDGEN_VERSION = "0.73.0"
 
 
 def _first_line(*command: str, env: dict[str, str] | None = None) -> str:
@@ -28,24 +25,21 @@ def _first_line(*command: str, env: dict[str, str] | None = None) -> str:
 
 
 @functools.cache
+def chosen() -> dict[str, str]:
+    """What `make setup` chose: LLVM, RUSTC, BINDGEN and the like, by name."""
+    command = [str(REPO / "scripts/setup"), "--print-env"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(
+            "something that builds need is missing:\n" + done.stderr.strip(),
+            "`make setup` installs it, and says what it could not.",
+        )
+    return dict(line.split("=", 1) for line in done.stdout.splitlines())
+
+
 def llvm() -> str:
     """The suffix of the LLVM tools (`-19`), as make's LLVM= takes it."""
-    own = os.environ.get("LLVM")
-    if own:
-        return own
-    return _first_line(str(REPO / "scripts/setup"), "--print-llvm")
-
-
-@functools.cache
-def bindgen() -> Path:
-    """The bindgen that `make setup` put into the cache, or the one in PATH."""
-    kept = cache.root() / f"tools/bindgen-{BINDGEN_VERSION}/bin/bindgen"
-    if kept.exists():
-        return kept
-    found = shutil.which("bindgen")
-    if not found:
-        raise LabError("bindgen is not installed", "`make setup` installs it.")
-    return Path(found)
+    return chosen()["LLVM"]
 
 
 @functools.cache
@@ -57,25 +51,17 @@ def make_env() -> dict[str, str]:
         # Flags meant for our own make or for other programs would leak into
         # the kernel's build, and into what the key of a build says.
         if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ARCH", "CROSS_COMPILE", "KBUILD_OUTPUT",
-                     "RUSTFLAGS", "CARGO_TARGET_DIR", "KCFLAGS", "KRUSTFLAGS", "W", "M", "O")
+                     "LLVM", "RUSTFLAGS", "CARGO_TARGET_DIR", "KCFLAGS", "KRUSTFLAGS", "W", "M", "O")
     }
-    env["PATH"] = f"{bindgen().parent}:{env.get('PATH', '')}"
+    tools = dict.fromkeys(str(Path(chosen()[name]).parent) for name in ("RUSTC", "BINDGEN"))
+    env["PATH"] = ":".join([*tools, env.get("PATH", "")])
+    for name in ("LIBCLANG_PATH", "RUST_LIB_SRC"):
+        env[name] = chosen()[name]
     env["LC_ALL"] = "C"
     # Fixed, so that the same input gives the same kernel.
     env["KBUILD_BUILD_USER"] = "vmxscope"
     env["KBUILD_BUILD_HOST"] = "lab"
-    # The kernel's rustc is the toolchain of this repository wherever make runs.
-    env.setdefault("RUSTUP_TOOLCHAIN", rust_channel())
     return env
-
-
-@functools.cache
-def rust_channel() -> str:
-    """The toolchain that rust-toolchain.toml names."""
-    import tomllib
-
-    with open(REPO / "rust-toolchain.toml", "rb") as file:
-        return tomllib.load(file)["toolchain"]["channel"]
 
 
 @functools.cache
@@ -86,7 +72,7 @@ def versions() -> list[str]:
         _first_line(f"clang{llvm()}", "--version"),
         _first_line(f"ld.lld{llvm()}", "--version"),
         _first_line("rustc", "--version", env=env),
-        _first_line(str(bindgen()), "--version"),
+        _first_line(chosen()["BINDGEN"], "--version", env=env),
     ]
 
 
