@@ -101,10 +101,10 @@ impl fmt::Display for Verdict {
                 f,
                 "VMX is not usable: {vendor} is not an Intel, Zhaoxin or Centaur CPU"
             ),
-            Self::NoVmx(None) => f.write_str("VMX is not usable: CPUID does not report VMX"),
+            Self::NoVmx(None) => f.write_str("VMX is not usable: no VMX in CPUID"),
             Self::NoVmx(Some(hypervisor)) => write!(
                 f,
-                "VMX is not usable: CPUID does not report VMX; hypervisor {hypervisor} may hide it"
+                "VMX is not usable: no VMX in CPUID; hypervisor {hypervisor} may hide it"
             ),
             Self::NoBasic(hypervisor) => {
                 let msr = basic::MSR.name;
