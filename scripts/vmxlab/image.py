@@ -118,7 +118,10 @@ def l1_base(kernel: Kernel, guest: bool) -> Path:
         with tempfile.TemporaryDirectory(dir=folder) as top:
             stage = Path(top)
             skeleton(stage, "l1-init")
-            (stage / "etc/mtab").symlink_to("/proc/mounts")
+            # busybox's insmod tries a module twice if it is refused once.
+            install(stage, need("kmod").resolve(), "usr/bin/kmod")
+            for name in ("insmod", "rmmod", "lsmod"):
+                (stage / "usr/sbin" / name).symlink_to("../bin/kmod")
             for module in kernel.modules():
                 install(stage, module, f"lab/modules/{module.name}")
             install(stage, FILES / "load-kvm", "lab/load-kvm")
@@ -132,7 +135,7 @@ def l1_base(kernel: Kernel, guest: bool) -> Path:
                 install(stage, l2, "lab/l2.cpio")
             pack(stage, folder / "l1.cpio.lz4", compress=True)
 
-    key = cache.digest("l1", 2, kernel.key, guest, inputs)
+    key = cache.digest("l1", 3, kernel.key, guest, inputs)
     return cache.entry("images", key, build, what=f"initramfs of L1, Linux {kernel.version}"
                        f"{', with the guest' if guest else ''}") / "l1.cpio.lz4"
 
