@@ -10,21 +10,10 @@
 #ifndef __KVM_X86_EXIT_STATS_H
 #define __KVM_X86_EXIT_STATS_H
 
-#ifdef __KERNEL__
 #include <linux/build_bug.h>
 #include <linux/compiler_attributes.h>
 #include <linux/stddef.h>
 #include <linux/types.h>
-#else
-#include <linux/types.h>
-#include <stdbool.h>
-#include <stddef.h>
-typedef __u8 u8;
-typedef __u32 u32;
-typedef __u64 u64;
-#define __aligned(x) __attribute__((__aligned__(x)))
-#define static_assert(expr) _Static_assert(expr, #expr)
-#endif
 
 /* Basic exit reasons 0 to 85, of the SDM; 7.3's headers know the last two. */
 #define EXIT_STATS_REASONS 86
@@ -143,12 +132,12 @@ struct exit_stats_hist {
 } __aligned(64);
 
 /**
- * struct exit_stats_clock - how far the timing of the current exit is
- * @start:	TSC at which the stretch that is being timed began
- * @spent:	handling cycles of this exit before it was last scheduled out
- * @epoch:	value of the global epoch when the exit was recorded
- * @row:	row of the latest exit
- * @phase:	what is being timed
+ * struct exit_stats_clock - how far the timing of the latest exit is
+ * @start:	TSC at the exit
+ * @state:	row of the exit, what is being timed, and the epoch, in one word
+ * @since:	TSC at which the current stretch began: blocked, in userspace, or
+ *		running again after having been scheduled out
+ * @spent:	handling cycles before the exit was last scheduled out
  * @hist:	the histograms, or NULL; set it before the vCPU first runs
  * @reserved:	zero
  *
@@ -156,10 +145,9 @@ struct exit_stats_hist {
  */
 struct exit_stats_clock {
 	u64 start;
+	u64 state;
+	u64 since;
 	u64 spent;
-	u64 epoch;
-	u32 row;
-	u32 phase;
 	struct exit_stats_hist *hist;
 	u64 reserved[3];
 } __aligned(64);
@@ -255,9 +243,8 @@ void exit_stats_exit(struct exit_stats_vcpu *s, u32 reason, bool l2, u64 tsc);
  * @s:		the vCPU's
  * @tsc:	the clock when the handler returned, or before a fastpath's re-entry
  *
- * Does nothing if there is no exit whose start was recorded since the key was
- * last switched on.  The thread may be preempted between the reading of @tsc
- * and the call.
+ * Does nothing if there is no such exit that was recorded while armed.  The
+ * thread may be preempted between the reading of @tsc and the call.
  */
 void exit_stats_handled(struct exit_stats_vcpu *s, u64 tsc);
 
@@ -276,13 +263,16 @@ void exit_stats_handled(struct exit_stats_vcpu *s, u64 tsc);
 void exit_stats_event(struct exit_stats_vcpu *s, u32 event, u64 tsc);
 
 /**
- * exit_stats_new_epoch() - forget every timing that is under way
+ * exit_stats_arm() - whether all places that record are live
+ * @on:		true after the static key was switched on everywhere, false
+ *		before it is switched off
  *
- * Call it before switching the static key on: an exit whose handler returned
- * while the key was off then is not timed, and neither is one whose stretches
- * were only partly seen.  Callers serialise it.
+ * A static key is patched one place after the other, so near a switch an exit
+ * may be recorded of which some instants are not.  Such an exit is counted but
+ * never timed: only one that was recorded while armed, with no call of this
+ * function since.  It starts armed.  Callers serialise it.
  */
-void exit_stats_new_epoch(void);
+void exit_stats_arm(bool on);
 
 /*
  * Answering CPUID.  Any thread.
@@ -375,7 +365,7 @@ void exit_stats_merge(struct exit_stats_counters *dst,
  * @base_hist:	its histograms, or NULL
  *
  * Smallest and largest cannot be taken apart: they stay those of all time
- * where an exit has been timed since the baseline, and are 0 elsewhere.
+ * where an exit has been counted since the baseline, and are 0 elsewhere.
  */
 void exit_stats_subtract(struct exit_stats_counters *dst,
 			 struct exit_stats_hist *dst_hist,
@@ -435,6 +425,7 @@ static_assert(sizeof(struct exit_stats_hist) == 16384);
 static_assert(offsetof(struct exit_stats_hist, used) == 696);
 static_assert(offsetof(struct exit_stats_hist, line) == 704);
 static_assert(sizeof(struct exit_stats_clock) == 64);
+static_assert(offsetof(struct exit_stats_clock, state) == 8);
 static_assert(offsetof(struct exit_stats_clock, hist) == 32);
 static_assert(sizeof(struct exit_stats_vcpu) == 5696);
 static_assert(offsetof(struct exit_stats_vcpu, counters) == 64);
