@@ -19,7 +19,7 @@
 #define EXIT_STATS_REASONS 86
 /* One row a reason, and one for hardware reasons past the table's end. */
 #define EXIT_STATS_ROWS 87
-/* Bucket k holds [2^k, 2^(k+1)) cycles; bucket 0 holds 0 too. */
+/* Bucket k holds exits whose handling took [2^k, 2^(k+1)) cycles. */
 #define EXIT_STATS_BUCKETS 64
 
 /*
@@ -71,21 +71,20 @@
  * struct exit_stats_row - the counters of one exit reason, a cache line
  * @exits:	exits
  * @cycles:	handling cycles, of the exits that were timed
- * @min_inv:	bitwise complement of the smallest handling cycles of one exit,
- *		so that zeroed memory means "none yet"
+ * @min:	smallest handling cycles of one exit; 0 is none yet
  * @max:	largest handling cycles of one exit
  * @blocked:	cycles for which the vCPU slept or polled after these exits
  * @user:	cycles for which KVM_RUN had returned because of these exits
  * @l2:		those of @exits that were taken from a nested guest
- * @dropped:	timings dropped because the clock went backwards
+ * @dropped:	timings dropped because the clock stood still or went backwards
  *
  * Read by exit_stats_value() or exit_stats_column(), not directly: they know
- * which rows are folded together and what is complemented.
+ * which rows are folded together.
  */
 struct exit_stats_row {
 	u64 exits;
 	u64 cycles;
-	u64 min_inv;
+	u64 min;
 	u64 max;
 	u64 blocked;
 	u64 user;
@@ -154,15 +153,15 @@ struct exit_stats_clock {
 
 /**
  * struct exit_stats_vcpu - what a vCPU carries
- * @clock:	timing state, private to the vCPU's thread
  * @counters:	written by the vCPU's thread only, read by any
+ * @clock:	timing state, private to the vCPU's thread
  *
  * Valid when zeroed; it needs no constructor and no destructor.  It must keep
  * its alignment: embed it, or allocate it from a cache of that alignment.
  */
 struct exit_stats_vcpu {
-	struct exit_stats_clock clock;
 	struct exit_stats_counters counters;
+	struct exit_stats_clock clock;
 };
 
 /**
@@ -428,7 +427,7 @@ static_assert(sizeof(struct exit_stats_clock) == 64);
 static_assert(offsetof(struct exit_stats_clock, state) == 8);
 static_assert(offsetof(struct exit_stats_clock, hist) == 32);
 static_assert(sizeof(struct exit_stats_vcpu) == 5696);
-static_assert(offsetof(struct exit_stats_vcpu, counters) == 64);
+static_assert(offsetof(struct exit_stats_vcpu, clock) == 5632);
 static_assert(sizeof(struct exit_stats_config) == 32);
 static_assert(offsetof(struct exit_stats_config, host_scope) == 24);
 static_assert(sizeof(struct exit_stats_query) == 40);

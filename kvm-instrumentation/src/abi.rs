@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The guest interface, version 1: leaves, layouts, selectors and registers.
+//!
+//! KVM encodes with these and the guest's tools decode with them.
+
+#![forbid(unsafe_code)]
+
+/// Version of the interface, in leaf [`DISCOVERY`].
+pub const VERSION: u32 = 1;
+
+/// Extension leaf: ECX holds a [`Selector`].
+pub const EXTENSION: u32 = 0x4fff_fffa;
+/// Discovery leaf: ECX 0 says what this is, 1 how large.
+pub const DISCOVERY: u32 = 0x4fff_fffb;
+/// First of the four leaves whose meaning depends on the [`Layout`].
+pub const FIRST: u32 = 0x4fff_fffc;
+
+/// EBX, ECX and EDX of [`DISCOVERY`]: "KVME", "xitS", "tats".
+pub const SIGNATURE: [u32; 3] = [
+    u32::from_le_bytes(*b"KVME"),
+    u32::from_le_bytes(*b"xitS"),
+    u32::from_le_bytes(*b"tats"),
+];
+
+/// Bit 16 of EAX of [`DISCOVERY`]: the figures are the whole host's.
+pub const HOST_SCOPE: u32 = 1 << 16;
+/// Bit 17 of EAX of [`DISCOVERY`]: there are histograms.
+pub const HISTOGRAMS: u32 = 1 << 17;
+
+/// Log2 buckets of a histogram: one for each bit of a 64-bit time.
+pub const BUCKETS: u32 = 64;
+
+/// Pseudo reason: hardware reasons that the SDM does not define.
+///
+/// They are those past the table's end and those in its gaps, so that the
+/// defined reasons and this one add up to the total.
+pub const BEYOND: u32 = 0xfffc;
+/// Pseudo reason: entries that KVM had to emulate.
+pub const EMULATED: u32 = 0xfffd;
+/// Pseudo reason: entries that failed before the guest ran.
+pub const FAILED: u32 = 0xfffe;
+/// Pseudo reason: all hardware exits.
+pub const TOTAL: u32 = 0xffff;
+
+/// Field: exits.
+pub const EXITS: u32 = 0;
+/// Field: handling cycles.
+pub const CYCLES: u32 = 1;
+/// Field: smallest handling cycles of one exit.
+pub const MIN: u32 = 2;
+/// Field: largest handling cycles of one exit.
+pub const MAX: u32 = 3;
+/// Field: cycles for which the vCPU slept or polled after this exit.
+pub const BLOCKED: u32 = 4;
+/// Field: cycles for which `KVM_RUN` had returned because of this exit.
+pub const USER: u32 = 5;
+/// Field: the reason's [`State`].
+pub const STATE: u32 = 6;
+/// Field: exits taken from a nested guest.
+pub const L2: u32 = 7;
+/// Field: timings dropped because the clock went backwards.
+pub const DROPPED: u32 = 8;
+/// Field: bucket 0 of the histogram of handling cycles.
+pub const BUCKET: u32 = 0x40;
+/// Field: take a snapshot; read from the snapshot, its generation.
+pub const SNAPSHOT: u32 = 0x7fff;
+
+/// ECX of leaf [`DISCOVERY`] subleaf 1: bit n is set if field n is served.
+pub const FIELDS: u32 = 1 << EXITS
+    | 1 << CYCLES
+    | 1 << MIN
+    | 1 << MAX
+    | 1 << BLOCKED
+    | 1 << USER
+    | 1 << STATE
+    | 1 << L2
+    | 1 << DROPPED;
+
+/// Whether a reason can occur in a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum State {
+    /// The SDM does not define it.
+    Undefined = 0,
+    /// KVM has no handler, or its cause is off in the VM's configuration.
+    NotEnabled = 1,
+    /// It can occur.
+    Enabled = 2,
+}
+
+/// What one of the four leaves tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Exits (EDX:EAX) and handling cycles (EBX:ECX) of all reasons.
+    Total,
+    /// Handling cycles (EBX:ECX) of all reasons.
+    TotalCycles,
+    /// Exits (EDX:EAX) of the reason in ECX.
+    Exits,
+    /// Handling cycles (EBX:ECX) of the reason in ECX.
+    Cycles,
+}
+
+/// Which leaf has which role: the same assignment, as several semesters gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Layout {
+    /// The default.
+    Spring22 = 0,
+    /// The four in reverse, but for the order of the two totals.
+    Fall22 = 1,
+    /// 2020/21: both totals in one leaf, and no cycles of one reason.
+    Combined = 2,
+}
+
+/// All layouts; the index is the number that [`DISCOVERY`] gives.
+pub const LAYOUTS: [Layout; 3] = [Layout::Spring22, Layout::Fall22, Layout::Combined];
+
+/// By layout: the roles of [`FIRST`] and the three leaves after it.
+#[rustfmt::skip]
+const ROLES: [[Option<Role>; 4]; 3] = {
+    use Role::{Cycles, Exits, Total, TotalCycles};
+    [
+        // ...FC          ...FD              ...FE              ...FF
+        [Some(Cycles),    Some(Exits),       Some(TotalCycles), Some(Total)],
+        [Some(Total),     Some(TotalCycles), Some(Exits),       Some(Cycles)],
+        [None,            None,              Some(Exits),       Some(Total)],
+    ]
+};
+
+impl Layout {
+    /// Returns the layout of this number.
+    #[inline]
+    pub fn from_number(number: u32) -> Option<Self> {
+        LAYOUTS.get(number as usize).copied()
+    }
+
+    /// Returns what `leaf` tells in this layout; `None` if it is not served.
+    #[inline]
+    pub fn role(self, leaf: u32) -> Option<Role> {
+        let roles = ROLES.get(self as usize)?;
+        *roles.get(leaf.wrapping_sub(FIRST) as usize)?
+    }
+
+    /// Returns the leaf that has `role` in this layout.
+    pub fn leaf(self, role: Role) -> Option<u32> {
+        (FIRST..=FIRST | 3).find(|&leaf| self.role(leaf) == Some(role))
+    }
+}
+
+/// ECX of leaf [`EXTENSION`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Selector {
+    /// Bits 15:0: a basic exit reason or a pseudo reason.
+    pub reason: u32,
+    /// Bits 30:16.
+    pub field: u32,
+    /// Bit 31: read it from the snapshot.
+    pub snapshot: bool,
+}
+
+impl Selector {
+    /// Takes ECX apart.
+    #[inline]
+    pub const fn decode(ecx: u32) -> Self {
+        Self {
+            reason: ecx & 0xffff,
+            field: (ecx >> 16) & 0x7fff,
+            snapshot: ecx >> 31 != 0,
+        }
+    }
+
+    /// Makes ECX; bits that do not fit are cut off.
+    pub const fn encode(self) -> u32 {
+        (self.reason & 0xffff) | (self.field & 0x7fff) << 16 | (self.snapshot as u32) << 31
+    }
+}
+
+/// The registers that CPUID returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Regs {
+    /// EAX.
+    pub eax: u32,
+    /// EBX.
+    pub ebx: u32,
+    /// ECX.
+    pub ecx: u32,
+    /// EDX.
+    pub edx: u32,
+}
+
+impl Regs {
+    /// The answer for a reason or a selector that does not exist.
+    pub const UNDEFINED: Self = Self {
+        eax: 0,
+        ebx: 0,
+        ecx: 0,
+        edx: u32::MAX,
+    };
+
+    /// Encodes the answer of the four leaves: exits in EDX:EAX, cycles in EBX:ECX.
+    #[inline]
+    pub const fn from_totals(exits: u64, cycles: u64) -> Self {
+        Self {
+            eax: exits as u32,
+            ebx: (cycles >> 32) as u32,
+            ecx: cycles as u32,
+            edx: (exits >> 32) as u32,
+        }
+    }
+
+    /// Encodes the answer of the extension leaf: EBX:EAX.
+    #[inline]
+    pub const fn from_value(value: u64) -> Self {
+        Self {
+            eax: value as u32,
+            ebx: (value >> 32) as u32,
+            ecx: 0,
+            edx: 0,
+        }
+    }
+
+    /// Decodes the exits of one of the four leaves.
+    #[inline]
+    pub const fn exits(self) -> u64 {
+        (self.edx as u64) << 32 | self.eax as u64
+    }
+
+    /// Decodes the cycles of one of the four leaves.
+    #[inline]
+    pub const fn cycles(self) -> u64 {
+        (self.ebx as u64) << 32 | self.ecx as u64
+    }
+
+    /// Decodes the value of the extension leaf.
+    #[inline]
+    pub const fn value(self) -> u64 {
+        (self.ebx as u64) << 32 | self.eax as u64
+    }
+}
