@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Expect that every leaf, selector and layout is answered as the interface says.
+
+use std::cell::{Cell, RefCell};
+
+use exit_stats::abi::{self, Layout, Regs, Role, Selector, State};
+use exit_stats::answer::{Config, Query, Step};
+use exit_stats::clock::{Epochs, Event, Vcpu};
+use exit_stats::counters::Counters;
+use exit_stats::hist::Hist;
+use exit_stats::reader::{CpuidReader, ProbeError, Reader};
+use exit_stats::reason;
+use proptest::prelude::*;
+
+const GAPS: [u32; 6] = [35, 38, 42, 71, 82, 83];
+
+/// A VM as KVM would serve it.
+struct Vm {
+    config: Config,
+    vcpus: Vec<(Vcpu, Option<Box<Hist>>)>,
+    epochs: Epochs,
+    snapshot: RefCell<Option<(Counters, Option<Box<Hist>>)>>,
+    memory: Cell<bool>,
+    /// Runs before every CPUID, as other vCPUs do.
+    meanwhile: Box<dyn Fn(&Vm)>,
+}
+
+impl Vm {
+    fn new(vcpus: usize, hist: bool) -> Self {
+        let histograms = || hist.then(Box::<Hist>::default);
+        Self {
+            config: Config {
+                enabled: [!0, !0],
+                tsc_khz: 2_600_000,
+                hist,
+                ..Config::default()
+            },
+            vcpus: (0..vcpus)
+                .map(|_| (Vcpu::default(), histograms()))
+                .collect(),
+            epochs: Epochs::new(),
+            snapshot: RefCell::new(None),
+            memory: Cell::new(true),
+            meanwhile: Box::new(|_| ()),
+        }
+    }
+
+    fn exit(&self, vcpu: usize, reason: u32, l2: bool, start: u64, cycles: u64) {
+        let (vcpu, hist) = &self.vcpus[vcpu];
+        vcpu.exit(&self.epochs, reason, l2, start);
+        vcpu.handled(&self.epochs, hist.as_deref(), start + cycles);
+    }
+
+    /// What KVM does for CPUID; `None` is that it answers as if unpatched.
+    fn serve(&self, leaf: u32, ecx: u32) -> Option<Regs> {
+        let (mut query, step) = Query::begin(&self.config, leaf, ecx);
+        match step {
+            Step::NotServed => return None,
+            Step::Ready => (),
+            Step::AddLive => {
+                for (vcpu, hist) in &self.vcpus {
+                    query.add(vcpu.counters(), hist.as_deref());
+                }
+            }
+            Step::TakeSnapshot | Step::AddSnapshot => {
+                let mut snapshot = self.snapshot.borrow_mut();
+                if step == Step::TakeSnapshot {
+                    self.take(&mut snapshot);
+                }
+                if let Some((counters, hist)) = &*snapshot {
+                    query.add(counters, hist.as_deref());
+                }
+            }
+        }
+        Some(query.end())
+    }
+
+    fn take(&self, snapshot: &mut Option<(Counters, Option<Box<Hist>>)>) {
+        if snapshot.is_none() && self.memory.get() {
+            let hist = self.config.hist.then(Box::<Hist>::default);
+            *snapshot = Some((Counters::default(), hist));
+        }
+        let Some((counters, hist)) = snapshot else {
+            return;
+        };
+        counters.begin_snapshot();
+        if let Some(hist) = hist {
+            hist.clear();
+        }
+        for (vcpu, from) in &self.vcpus {
+            counters.merge(vcpu.counters());
+            if let Some(hist) = hist {
+                hist.merge(vcpu.counters(), from.as_deref());
+            }
+        }
+    }
+
+    fn select(&self, reason: u32, field: u32, snapshot: bool) -> Regs {
+        let selector = Selector {
+            reason,
+            field,
+            snapshot,
+        };
+        self.serve(abi::EXTENSION, selector.encode()).unwrap()
+    }
+
+    fn leaf(&self, role: Role, reason: u32) -> Regs {
+        let layout = Layout::from_number(self.config.layout).unwrap();
+        self.serve(layout.leaf(role).unwrap(), reason).unwrap()
+    }
+}
+
+impl CpuidReader for Vm {
+    fn cpuid(&self, eax: u32, ecx: u32) -> Regs {
+        (self.meanwhile)(self);
+        // What a Haswell guest of an unpatched KVM was seen to get.
+        self.serve(eax, ecx).unwrap_or(Regs {
+            eax: 7,
+            ebx: 0x340,
+            ecx: 0x340,
+            edx: 0,
+        })
+    }
+}
+
+fn regs(eax: u32, ebx: u32, ecx: u32, edx: u32) -> Regs {
+    Regs { eax, ebx, ecx, edx }
+}
+
+#[test]
+fn the_reason_table_has_the_sdms_gaps_and_no_others() {
+    let missing: Vec<u32> = (0..86).filter(|&n| !reason::is_defined(n)).collect();
+    assert_eq!(missing, GAPS);
+    assert_eq!(reason::all().count(), 80);
+    for (number, symbol) in [
+        (0, c"EXCEPTION_NMI"),
+        (10, c"CPUID"),
+        (12, c"HLT"),
+        (48, c"EPT_VIOLATION"),
+        (49, c"EPT_MISCONFIG"),
+        (56, c"APIC_WRITE"),
+        (68, c"TPAUSE"),
+        (77, c"TDCALL"),
+        (85, c"MSR_WRITE_IMM"),
+    ] {
+        assert_eq!(reason::symbol(number), Some(symbol));
+        assert_eq!(u32::from(reason::get(number).unwrap().number), number);
+    }
+    for number in (86..=0x2_0000).chain([u32::MAX]) {
+        assert!(reason::get(number).is_none());
+    }
+    let mut symbols: Vec<_> = reason::all().map(|reason| reason.symbol).collect();
+    symbols.sort();
+    symbols.dedup();
+    assert_eq!(symbols.len(), 80, "no symbol stands for two reasons");
+}
+
+#[test]
+fn the_four_leaves_give_totals_and_reasons_in_the_registers_of_the_assignment() {
+    let vm = Vm::new(2, true);
+    // More than 32 bits of both: by a clock that ran for long.
+    vm.exit(0, 10, false, 0, 0x1_2345_6789_abcd);
+    vm.exit(1, 10, false, 0, 1);
+    vm.exit(1, 12, false, 7, 16);
+    let total = 0x1_2345_6789_abcd_u64 + 17;
+    let (high, low) = ((total >> 32) as u32, total as u32);
+    assert_eq!(vm.serve(0x4fff_ffff, 99), Some(regs(3, high, low, 0)));
+    assert_eq!(vm.serve(0x4fff_fffe, 99), Some(regs(0, high, low, 0)));
+    assert_eq!(vm.serve(0x4fff_fffd, 10), Some(regs(2, 0, 0, 0)));
+    assert_eq!(
+        vm.serve(0x4fff_fffc, 10),
+        Some(regs(0, 0x1_2345, 0x6789_abce, 0))
+    );
+    assert_eq!(vm.serve(0x4fff_fffc, 12), Some(regs(0, 0, 16, 0)));
+    assert_eq!(vm.serve(0x4fff_fffd, 3), Some(Regs::default()));
+    for outside in [0, 1, 7, 0x4000_0000, 0x4fff_fff9, 0x5000_0000, u32::MAX] {
+        assert_eq!(vm.serve(outside, 0), None);
+    }
+}
+
+#[test]
+fn counts_of_more_than_32_bits_use_edx() {
+    assert_eq!(
+        Regs::from_totals(5 << 32 | 6, 7 << 32 | 8),
+        regs(6, 7, 8, 5)
+    );
+    assert_eq!(Regs::from_value(7 << 32 | 8), regs(8, 7, 0, 0));
+    for value in [0, 1, u64::MAX, 1 << 32, 0x0123_4567_89ab_cdef] {
+        assert_eq!(Regs::from_totals(value, !value).exits(), value);
+        assert_eq!(Regs::from_totals(!value, value).cycles(), value);
+        assert_eq!(Regs::from_value(value).value(), value);
+    }
+}
+
+#[test]
+fn undefined_reasons_are_all_ones_in_edx_and_disabled_ones_all_zero() {
+    let mut vm = Vm::new(1, false);
+    vm.config.enabled = [1 << 12, 1 << (84 - 64)];
+    for reason in 0..86 {
+        vm.exit(0, reason, false, 0, 100);
+    }
+    for role in [Role::Exits, Role::Cycles] {
+        for reason in (0..1000).chain([0xfffc, 0xffff, 0x1_000c, 0x8000_000c, u32::MAX]) {
+            let expected = match (reason, role) {
+                (12 | 84, Role::Exits) => regs(1, 0, 0, 0),
+                (12 | 84, _) => regs(0, 0, 100, 0),
+                _ if reason > 85 || GAPS.contains(&reason) => regs(0, 0, 0, u32::MAX),
+                _ => Regs::default(),
+            };
+            assert_eq!(vm.leaf(role, reason), expected, "reason {reason}");
+        }
+    }
+    for (reason, state) in [
+        (12, 2),
+        (84, 2),
+        (10, 1),
+        (85, 1),
+        (35, 0),
+        (86, 0),
+        (444, 0),
+    ] {
+        assert_eq!(vm.select(reason, abi::STATE, false), regs(state, 0, 0, 0));
+    }
+    // The totals hold what happened, whatever the configuration says now.
+    assert_eq!(vm.leaf(Role::Total, 0).exits(), 86);
+}
+
+#[test]
+fn the_layouts_give_the_same_answers_under_their_own_leaves() {
+    let leaves = [
+        (
+            Layout::Spring22,
+            [0x4fff_ffff, 0x4fff_fffe, 0x4fff_fffd, 0x4fff_fffc],
+        ),
+        (
+            Layout::Fall22,
+            [0x4fff_fffc, 0x4fff_fffd, 0x4fff_fffe, 0x4fff_ffff],
+        ),
+    ];
+    let roles = [Role::Total, Role::TotalCycles, Role::Exits, Role::Cycles];
+    let mut vm = Vm::new(1, false);
+    vm.exit(0, 30, false, 0, 5);
+    vm.exit(0, 1, false, 0, 9);
+    let expected = [
+        regs(2, 0, 14, 0),
+        regs(0, 0, 14, 0),
+        regs(1, 0, 0, 0),
+        regs(0, 0, 5, 0),
+    ];
+    for (layout, leaves) in leaves {
+        vm.config.layout = layout as u32;
+        for ((leaf, role), expected) in leaves.into_iter().zip(roles).zip(expected) {
+            assert_eq!(layout.leaf(role), Some(leaf));
+            assert_eq!(layout.role(leaf), Some(role));
+            assert_eq!(vm.serve(leaf, 30), Some(expected));
+        }
+    }
+    vm.config.layout = Layout::Combined as u32;
+    assert_eq!(vm.serve(0x4fff_ffff, 30), Some(expected[0]));
+    assert_eq!(vm.serve(0x4fff_fffe, 30), Some(expected[2]));
+    assert_eq!(vm.serve(0x4fff_fffd, 30), None);
+    assert_eq!(vm.serve(0x4fff_fffc, 30), None);
+    vm.config.layout = 3;
+    assert_eq!(vm.serve(0x4fff_ffff, 30), None);
+}
+
+#[test]
+fn discovery_tells_what_and_how_large() {
+    let mut vm = Vm::new(1, true);
+    vm.config.layout = 1;
+    vm.config.host_scope = true;
+    assert_eq!(
+        vm.serve(0x4fff_fffb, 0),
+        Some(regs(0x3_0101, 0x454d_564b, 0x5374_6978, 0x7374_6174))
+    );
+    assert_eq!(
+        vm.serve(0x4fff_fffb, 1),
+        Some(regs(86, 2_600_000, 0x1ff, 64))
+    );
+    assert_eq!(vm.serve(0x4fff_fffb, 2), Some(Regs::default()));
+    vm.config.hist = false;
+    vm.config.host_scope = false;
+    assert_eq!(vm.serve(0x4fff_fffb, 0).unwrap().eax, 0x101);
+    assert_eq!(vm.serve(0x4fff_fffb, 1).unwrap().edx, 0);
+}
+
+#[test]
+fn the_extension_serves_every_field_of_every_reason_and_no_other() {
+    for hist in [false, true] {
+        let vm = Vm::new(1, hist);
+        for reason in 0..=0xffff_u32 {
+            for field in (0..=9).chain([0x3f, 0x40, 0x7f, 0x80, 0x7ffe]) {
+                let defined = reason < 86 && !GAPS.contains(&reason);
+                let entries = reason == 0xfffd || reason == 0xfffe;
+                let pseudo = reason == 0xfffc || reason == 0xffff;
+                let served = match field {
+                    0 => defined || pseudo || entries,
+                    6 => reason < 0xfffc,
+                    1..=8 => defined || pseudo,
+                    0x40..=0x7f => hist && (defined || pseudo),
+                    _ => false,
+                };
+                let answer = vm.select(reason, field, false);
+                let undefined = answer == Regs::UNDEFINED;
+                assert_eq!(undefined, !served, "reason {reason:#x}, field {field:#x}");
+                assert_eq!(
+                    vm.select(reason, field, true),
+                    Regs::UNDEFINED,
+                    "there is no snapshot to read from"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_total_is_the_sum_of_its_parts_and_nothing_is_dropped() {
+    let vm = Vm::new(3, true);
+    let (mut total, mut beyond) = ([0_u64; 3], [0_u64; 3]);
+    // Flags in the upper half must not hide a reason.
+    for (n, reason) in (0..200)
+        .chain([0x8000_0021, 0x0c00_000a, 0xffff, 0xfffc])
+        .enumerate()
+    {
+        let (cycles, l2) = (1 << (n % 40), n % 3 == 0);
+        vm.exit(n % 3, reason, l2, 1000, cycles);
+        let basic = reason & 0xffff;
+        let parts = [1, cycles, u64::from(l2)];
+        for (sum, part) in total.iter_mut().zip(parts) {
+            *sum += part;
+        }
+        if basic > 85 || GAPS.contains(&basic) {
+            for (sum, part) in beyond.iter_mut().zip(parts) {
+                *sum += part;
+            }
+        }
+    }
+    for vcpu in &vm.vcpus {
+        vcpu.0.event(&vm.epochs, Event::EntryFailed, 0);
+        vcpu.0.event(&vm.epochs, Event::EntryEmulated, 0);
+        vcpu.0.event(&vm.epochs, Event::EntryEmulated, 0);
+    }
+    vm.select(0, abi::SNAPSHOT, false);
+    for snapshot in [false, true] {
+        for (n, field) in [abi::EXITS, abi::CYCLES, abi::L2].into_iter().enumerate() {
+            let get = |reason| vm.select(reason, field, snapshot).value();
+            let reasons: u64 = reason::all().map(|reason| get(reason.number.into())).sum();
+            assert_eq!(get(abi::TOTAL), total[n]);
+            assert_eq!(get(abi::BEYOND), beyond[n]);
+            assert_eq!(reasons + beyond[n], total[n]);
+        }
+        let buckets: u64 = (0..64)
+            .map(|k| vm.select(abi::TOTAL, abi::BUCKET + k, snapshot).value())
+            .sum();
+        assert_eq!(buckets, total[0], "every timed exit is in a bucket");
+        assert_eq!(vm.select(abi::FAILED, abi::EXITS, snapshot).value(), 3);
+        assert_eq!(vm.select(abi::EMULATED, abi::EXITS, snapshot).value(), 6);
+    }
+    let cpuid = vm.select(10, abi::EXITS, false).value();
+    assert_eq!(cpuid, 2, "one of them with the enclave and bus-lock flags");
+    assert_eq!(vm.select(33, abi::EXITS, false).value(), 2);
+    let column: Vec<u64> = (0..3)
+        .map(|n| {
+            vm.vcpus[n]
+                .0
+                .counters()
+                .column(exit_stats::counters::Figure::Exits)
+        })
+        .fold(vec![0; 87], |sum, column| {
+            sum.iter().zip(column).map(|(a, b)| a + b).collect()
+        });
+    assert_eq!(column.iter().sum::<u64>(), total[0]);
+    assert_eq!((column[35], column[85], column[86]), (1, 1, 116));
+}
+
+#[test]
+fn a_reader_finds_the_interface_or_says_why_not() {
+    struct Haswell;
+    impl CpuidReader for Haswell {
+        fn cpuid(&self, _: u32, _: u32) -> Regs {
+            regs(7, 0x340, 0x340, 0)
+        }
+    }
+    assert_eq!(Reader::probe(Haswell).err(), Some(ProbeError::Absent));
+    struct Fixed(u32);
+    impl CpuidReader for Fixed {
+        fn cpuid(&self, _: u32, _: u32) -> Regs {
+            let [ebx, ecx, edx] = abi::SIGNATURE;
+            regs(self.0, ebx, ecx, edx)
+        }
+    }
+    assert_eq!(Reader::probe(Fixed(2)).err(), Some(ProbeError::Version(2)));
+    assert_eq!(
+        Reader::probe(Fixed(0x301)).err(),
+        Some(ProbeError::Layout(3))
+    );
+    let mut vm = Vm::new(1, true);
+    vm.config.layout = 2;
+    let reader = Reader::probe(&vm).unwrap();
+    let interface = reader.interface();
+    assert_eq!(interface.layout, Layout::Combined);
+    assert_eq!((interface.reasons, interface.buckets), (86, 64));
+    assert_eq!(reader.leaf(Role::Cycles, 1), None);
+}
+
+#[test]
+fn a_reader_gets_a_snapshot_that_does_not_change_while_it_reads() {
+    let mut vm = Vm::new(2, true);
+    // Another exit before each CPUID, as of the CPUID itself.
+    let time = Cell::new(0);
+    vm.meanwhile = Box::new(move |vm| {
+        time.set(time.get() + 1000);
+        let n = time.get() / 1000;
+        vm.exit((n % 2) as usize, (n % 90) as u32, n % 7 == 0, time.get(), n);
+    });
+    vm.config.enabled = [!(1 << 20), !0];
+    let reader = Reader::probe(&vm).unwrap();
+    for taken in 1..20 {
+        let snapshot = reader.snapshot(1).unwrap();
+        assert_eq!(snapshot.generation, taken);
+        let all = snapshot
+            .reasons
+            .iter()
+            .flatten()
+            .map(|(_, figures)| figures);
+        let (mut exits, mut cycles) = (snapshot.beyond.exits, snapshot.beyond.cycles);
+        for figures in all {
+            exits += figures.exits;
+            cycles += figures.cycles;
+        }
+        assert_eq!(
+            (exits, cycles),
+            (snapshot.total.exits, snapshot.total.cycles)
+        );
+        assert!(exits > 0);
+        assert_eq!(snapshot.reasons[20].unwrap().0, State::NotEnabled);
+        assert_eq!(snapshot.reasons[35], None);
+        let buckets = reader.histogram(abi::TOTAL, true);
+        assert_eq!(buckets.iter().flatten().sum::<u64>(), exits);
+    }
+}
+
+#[test]
+fn a_reader_starts_again_when_somebody_else_takes_a_snapshot() {
+    let mut vm = Vm::new(1, false);
+    let calls = Cell::new(0);
+    vm.meanwhile = Box::new(move |vm| {
+        calls.set(calls.get() + 1);
+        if calls.get() == 100 {
+            vm.select(0, abi::SNAPSHOT, false);
+        }
+    });
+    let reader = Reader::probe(&vm).unwrap();
+    assert_eq!(reader.snapshot(1), None);
+    assert_eq!(reader.snapshot(2).unwrap().generation, 3);
+}
+
+#[test]
+fn without_memory_a_snapshot_is_answered_as_an_undefined_selector() {
+    let vm = Vm::new(1, false);
+    vm.memory.set(false);
+    assert_eq!(vm.select(0, abi::SNAPSHOT, false), Regs::UNDEFINED);
+    assert_eq!(vm.select(0, abi::SNAPSHOT, true), Regs::UNDEFINED);
+    assert_eq!(Reader::probe(&vm).unwrap().snapshot(3), None);
+    vm.memory.set(true);
+    assert_eq!(vm.select(0, abi::SNAPSHOT, false).value(), 1);
+    assert_eq!(vm.select(0, abi::SNAPSHOT, true).value(), 1);
+}
+
+fn xorshift(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// Ten million selectors, reasons and leaves: each answer is one that a reader
+    /// can tell apart, and none is made of what was not counted.
+    #[test]
+    fn random_questions_get_decodable_answers(
+        seed in 1..u64::MAX, enabled: [u64; 2], layout in 0..5_u32, flags in 0..4_u32,
+    ) {
+        let mut vm = Vm::new(2, flags & 1 != 0);
+        vm.config.enabled = enabled;
+        vm.config.layout = layout;
+        vm.config.host_scope = flags & 2 != 0;
+        let mut random = seed;
+        for n in 0..1000 {
+            let r = xorshift(&mut random);
+            vm.exit((n % 2) as usize, r as u32 >> (r >> 60), r & 1 != 0, 0, r >> 33 >> (r & 31));
+        }
+        vm.select(0, abi::SNAPSHOT, false);
+        for _ in 0..100_000 {
+            let r = xorshift(&mut random);
+            let ecx = match r >> 62 {
+                0 => r as u32,
+                1 => r as u32 & 0x800f_ffff,
+                2 => r as u32 & 0x807f_00ff,
+                _ => r as u32 & 0x7f,
+            };
+            // The total of everything is asked seldom: it visits all rows.
+            let leaf = match r >> 32 & 7 {
+                0 => 0x4fff_fff9 | r as u32 >> 29,
+                1 => 0x4fff_fffd,
+                2 => 0x4fff_fffc,
+                _ => abi::EXTENSION,
+            };
+            let Some(answer) = vm.serve(leaf, ecx) else {
+                prop_assert!(leaf < abi::EXTENSION || leaf >= abi::FIRST);
+                continue;
+            };
+            if leaf == abi::EXTENSION {
+                prop_assert!(answer.ecx == 0 && (answer.edx == 0 || answer == Regs::UNDEFINED));
+                prop_assert_eq!(Selector::decode(ecx).encode(), ecx);
+                let Selector { field, reason, .. } = Selector::decode(ecx);
+                if field == abi::EXITS && answer.edx == 0 {
+                    prop_assert!(answer.value() <= 1000, "more than happened of {}", reason);
+                }
+            }
+        }
+    }
+}
