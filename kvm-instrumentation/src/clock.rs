@@ -86,8 +86,10 @@ impl Event {
 /// Whether all places that record are live; one for all vCPUs.
 ///
 /// Exits take the one epoch with them, and are timed if it equals the other. While
-/// the two differ nothing is timed, and no epoch ever comes back.
+/// the two differ nothing is timed, and no epoch ever comes back. Every exit reads
+/// them, so they share no cache line with what is written.
 #[derive(Debug)]
+#[repr(align(64))]
 pub struct Epochs {
     recorded: AtomicU64,
     current: AtomicU64,
