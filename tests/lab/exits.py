@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What each view of a VM's exits says, in one shape: a figure a reason."""
+
+import re
+from dataclasses import dataclass
+
+# The pseudo reasons of the guest interface (abi.md): they are no exits of the
+# table, and only BEYOND is part of the total.
+TOTAL, FAILED, EMULATED, BEYOND = 0xFFFF, 0xFFFE, 0xFFFD, 0xFFFC
+FIELDS = ("exits", "cycles", "min", "max", "blocked", "user", "l2", "dropped")
+
+
+@dataclass
+class Table:
+    """debugfs' exit_stats_raw: rows by reason, pseudo reasons included."""
+
+    rows: dict[int, dict[str, int]]
+    buckets: dict[int, dict[int, int]]
+    symbols: dict[int, str]
+
+    def exits(self) -> dict[int, int]:
+        """The exits of each real reason that has any."""
+        return {reason: row["exits"] for reason, row in self.rows.items()
+                if row["exits"] and (reason < TOTAL - 3 or reason == BEYOND)}
+
+    def __getitem__(self, reason: int) -> dict[str, int]:
+        return self.rows[reason]
+
+
+def table(text: str) -> Table:
+    """Parse exit_stats_raw."""
+    head, *lines = text.splitlines()
+    assert head.split("\t") == ["reason", "symbol", *FIELDS, "buckets"], head
+    found = Table({}, {}, {})
+    for line in lines:
+        number, symbol, *figures, buckets = line.split("\t")
+        assert len(figures) == len(FIELDS), line
+        reason = int(number)
+        found.rows[reason] = dict(zip(FIELDS, map(int, figures), strict=True))
+        found.symbols[reason] = symbol
+        pairs = [] if buckets == "-" else [pair.split(":") for pair in buckets.split(",")]
+        found.buckets[reason] = {int(k): int(v) for k, v in pairs}
+    return found
+
+
+def histogram(text: str) -> dict[int, int]:
+    """Events by reason of a histogram trigger on kvm_exit; none may be dropped."""
+    totals = dict(re.findall(r"^ *(Hits|Entries|Dropped): (\d+)$", text, re.M))
+    assert totals["Dropped"] == "0", text
+    found: dict[int, int] = {}
+    for full, count in re.findall(r"\{ exit_reason: *(\d+) \} hitcount: *(\d+)", text):
+        # The upper bits are flags; the basic reason is the lower half.
+        reason = int(full) & 0xFFFF
+        found[reason] = found.get(reason, 0) + int(count)
+    assert sum(found.values()) == int(totals["Hits"]), text
+    return found
+
+
+def check_consistent(view: Table, exits_stat: int | None = None) -> None:
+    """The invariants that hold within one table, and with stat.exits."""
+    for field in ("exits", "cycles", "blocked", "user", "l2", "dropped"):
+        total = sum(row[field] for reason, row in view.rows.items()
+                    if reason not in (TOTAL, FAILED, EMULATED))
+        assert total == view[TOTAL][field], field
+    for reason, row in view.rows.items():
+        if reason in (FAILED, EMULATED):
+            continue
+        if view.buckets[TOTAL]:
+            timed = row["exits"] - row["dropped"]
+            assert sum(view.buckets[reason].values()) == timed, (reason, row)
+        if row["exits"] > row["dropped"] and reason != TOTAL:
+            assert row["min"] <= row["cycles"] // row["exits"] <= row["max"], (reason, row)
+    if exits_stat is not None:
+        assert view[TOTAL]["exits"] + view[FAILED]["exits"] + view[EMULATED]["exits"] == exits_stat
