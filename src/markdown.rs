@@ -9,6 +9,12 @@ use crate::tables::{by_index, MSRS, SECTIONS};
 /// Writes all tables.
 pub fn write(out: &mut impl Write) -> fmt::Result {
     writeln!(out, "# The VMX capability MSRs\n")?;
+    writeln!(
+        out,
+        "All are read-only but for IA32_FEATURE_CONTROL. A [bit] is one of the 64 of an MSR; \
+         the bits of a section are those of the control field. The last column has the macro \
+         in Linux's vmxfeatures.h, vmx.h or msr-index.h.\n"
+    )?;
     writeln!(out, "| MSR | name | exists if | layout | SDM |")?;
     writeln!(out, "|---|---|---|---|---|")?;
     for msr in MSRS {
@@ -87,6 +93,12 @@ fn rule(out: &mut impl Write, msr: &Msr) -> fmt::Result {
 }
 
 fn alternatives(out: &mut impl Write, group: &[Bit]) -> fmt::Result {
+    let (open, close) = if group.len() > 1 {
+        ("(", ")")
+    } else {
+        ("", "")
+    };
+    write!(out, "{open}")?;
     for (position, bit) in group.iter().enumerate() {
         if position > 0 {
             write!(out, " or ")?;
@@ -94,5 +106,5 @@ fn alternatives(out: &mut impl Write, group: &[Bit]) -> fmt::Result {
         let name = by_index(bit.msr).map_or("?", |msr| msr.name);
         write!(out, "{name}[{}]", bit.bit)?;
     }
-    Ok(())
+    write!(out, "{close}")
 }

@@ -9,7 +9,7 @@ use crate::msr::{Exists, Kind, Msr};
 macro_rules! controls {
     ($width:literal bits; $($name:ident = $bit:literal, $sdm:literal $(, $linux:literal)?;)*) => {
         $(
-            #[doc = concat!("Bit ", $bit, ": ", $sdm, ".")]
+            #[doc = concat!("Bit ", $bit, ": `", $sdm, "`.")]
             pub const $name: $crate::msr::Control = $crate::msr::Control {
                 bit: $bit,
                 name: $sdm,
@@ -33,7 +33,7 @@ macro_rules! fields {
     ($($name:ident = $high:literal $(: $low:literal, $shown:ident)?, $sdm:literal
        $(, $linux:literal)?;)*) => {
         $(
-            #[doc = concat!("Bits ", $high $(, ":", $low)?, ": ", $sdm, ".")]
+            #[doc = concat!("Bits ", $high $(, ":", $low)?, ": `", $sdm, "`.")]
             pub const $name: $crate::msr::Field = $crate::msr::Field {
                 low: fields!(@low $high $($low)?),
                 high: $high,
