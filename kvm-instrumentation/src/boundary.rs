@@ -6,6 +6,7 @@
 //! Everything behind the pointers is of atomic words where another thread may
 //! write meanwhile, so shared references are enough.
 
+use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -27,6 +28,11 @@ static EPOCHS: Epochs = Epochs::new();
 unsafe fn hist_of(vcpu: &Vcpu) -> Option<&Hist> {
     // SAFETY: By the requirement of this function; all in `Hist` is atomic.
     unsafe { vcpu.clock.hist.load(Relaxed).as_ref() }
+}
+
+/// Returns what C calls a string. The kernel's `char` is unsigned, unlike Rust's here.
+fn c_string(string: &'static CStr) -> *const c::c_char {
+    string.to_bytes_with_nul().as_ptr().cast()
 }
 
 /// Records a hardware VM exit.
@@ -263,7 +269,7 @@ pub unsafe extern "C" fn exit_stats_column(
 /// Always safe to call.
 #[no_mangle]
 pub unsafe extern "C" fn exit_stats_reason_name(reason: u32) -> *const c::c_char {
-    reason::name(reason).map_or(core::ptr::null(), |name| name.as_ptr().cast())
+    reason::name(reason).map_or(core::ptr::null(), c_string)
 }
 
 /// Returns a reason's name as an identifier, or null.
@@ -273,5 +279,5 @@ pub unsafe extern "C" fn exit_stats_reason_name(reason: u32) -> *const c::c_char
 /// Always safe to call.
 #[no_mangle]
 pub unsafe extern "C" fn exit_stats_reason_symbol(reason: u32) -> *const c::c_char {
-    reason::symbol(reason).map_or(core::ptr::null(), |symbol| symbol.as_ptr().cast())
+    reason::symbol(reason).map_or(core::ptr::null(), c_string)
 }

@@ -5,10 +5,10 @@
 //! All 64 buckets of all rows as 64-bit counters would take 43.5 KiB, and 16 KiB
 //! hold 23 buckets a row: too few for a range that is open at both ends, unless the
 //! outermost lie. Narrower counters wrap: 2^32 fast exits take about an hour.
-//! But most reasons never occur, and one that does spans a few octaves. So
-//! the buckets come in lines of eight that are handed out, from the table itself,
-//! when they are first hit. 245 lines give every one of the 81 rows that the
-//! SDM defines 24 octaves, or any 30 of them the whole range.
+//! But most reasons never occur, and one that does spans a few octaves. So the
+//! buckets come in lines of eight that are handed out, from the table itself, when
+//! they are first hit. 245 lines are three for each of the 80 defined reasons and for
+//! the undefined ones together, or the whole range for any 30 of them.
 //!
 //! Should the lines run out, the eight buckets concerned are marked and answered
 //! like buckets that do not exist, not with a figure that lacks something.

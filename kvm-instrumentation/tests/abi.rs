@@ -198,6 +198,22 @@ fn the_extension_serves_every_field_of_every_reason_and_no_other() {
 }
 
 #[test]
+fn smallest_and_largest_are_of_what_happened_on_any_vcpu() {
+    let vm = Vm::new(3, false);
+    vm.exit(1, 10, false, 0, 50);
+    vm.exit(2, 10, false, 0, 40);
+    vm.exit(2, 10, false, 0, 60);
+    vm.exit(0, 12, false, 0, 45);
+    vm.select(0, abi::SNAPSHOT, false);
+    for snapshot in [false, true] {
+        for (reason, min, max) in [(10, 40, 60), (12, 45, 45), (abi::TOTAL, 40, 60), (13, 0, 0)] {
+            assert_eq!(vm.select(reason, abi::MIN, snapshot).value(), min);
+            assert_eq!(vm.select(reason, abi::MAX, snapshot).value(), max);
+        }
+    }
+}
+
+#[test]
 fn a_total_is_the_sum_of_its_parts_and_nothing_is_dropped() {
     let vm = Vm::new(3, true);
     let (mut total, mut beyond) = ([0_u64; 3], [0_u64; 3]);

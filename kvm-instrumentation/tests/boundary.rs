@@ -2,6 +2,7 @@
 //! Expect that C gets through the boundary what the pure part says.
 
 use std::ffi::CStr;
+use std::mem::MaybeUninit;
 use std::ptr::{from_ref, null, null_mut};
 
 use exit_stats::abi::{self, Regs};
@@ -14,7 +15,7 @@ use exit_stats::hist::Hist;
 /// A vCPU in zeroed memory, as C allocates it.
 fn zeroed<T>() -> Box<T> {
     // SAFETY: The types that C allocates are valid when zeroed.
-    unsafe { Box::<T>::new_zeroed().assume_init() }
+    Box::new(unsafe { MaybeUninit::<T>::zeroed().assume_init() })
 }
 
 fn exit(vcpu: &mut Vcpu, reason: u32, l2: bool, start: u64, end: u64) {

@@ -53,7 +53,7 @@ fn a_bucket_holds_its_octave_exactly() {
 #[test]
 fn when_the_lines_run_out_no_bucket_lies() {
     let (vcpu, epochs, hist) = (Vcpu::default(), Epochs::new(), Hist::default());
-    // All defined reasons over 24 octaves fit, and so do three lines of the last row.
+    // Three lines for each reason fit.
     let record = |number, k| {
         vcpu.exit(&epochs, number, false, 0);
         vcpu.handled(&epochs, Some(&hist), 1_u64 << k);
