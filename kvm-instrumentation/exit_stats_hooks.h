@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Counts and times of VM exits: the hooks that KVM calls.
+ *
+ * With CONFIG_KVM_EXIT_STATS off every one of them is empty.  With the option
+ * on and the static key off, the exit path has the patched-out jumps and one
+ * test of a field that stays zero.
+ */
+#ifndef __KVM_X86_EXIT_STATS_HOOKS_H
+#define __KVM_X86_EXIT_STATS_HOOKS_H
+
+#include <linux/kvm_host.h>
+
+struct dentry;
+
+#ifdef CONFIG_KVM_EXIT_STATS
+
+#include <linux/jump_label.h>
+
+#include <asm/tsc.h>
+
+#include "kvm_cache_regs.h"
+
+/* The leaves of the guest interface. */
+#define EXIT_STATS_FIRST_LEAF 0x4ffffffa
+#define EXIT_STATS_LAST_LEAF 0x4fffffff
+
+/* On when the vendor module counts and kvm.exit_stats says so. */
+DECLARE_STATIC_KEY_FALSE(kvm_exit_stats_key);
+
+/* Lifecycle. */
+void kvm_exit_stats_vendor_init(void);
+bool kvm_exit_stats_supported(void);
+void kvm_exit_stats_init_vm(struct kvm *kvm);
+void kvm_exit_stats_end_vm(struct kvm *kvm);
+void kvm_exit_stats_create_vcpu(struct kvm_vcpu *vcpu);
+void kvm_exit_stats_enlist(struct kvm_vcpu *vcpu);
+void kvm_exit_stats_destroy_vcpu(struct kvm_vcpu *vcpu);
+
+/* Sums, for the readers. */
+int kvm_exit_stats_alloc(struct kvm_exit_stats_set *set, bool hist, gfp_t gfp);
+void kvm_exit_stats_free(struct kvm_exit_stats_set *set);
+bool kvm_exit_stats_has_hist(struct kvm *kvm);
+void kvm_exit_stats_sum_vm(struct kvm *kvm, const struct kvm_exit_stats_set *sum);
+void kvm_exit_stats_walk_host(void (*reset)(void *data),
+			      void (*add)(void *data, const struct exit_stats_counters *counters,
+					  const struct exit_stats_hist *hist),
+			      void *data);
+
+/* Readers. */
+bool __kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
+void kvm_exit_stats_create_debugfs(struct dentry *dir);
+void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm);
+
+/**
+ * kvm_exit_stats_stamp() - read the clock at a VM exit
+ * @vcpu:	the vCPU that has just exited
+ *
+ * Safe in noinstr code, so that it can come before anything else is done for
+ * the exit, an NMI's handler included.
+ */
+static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu)
+{
+	if (static_branch_likely(&kvm_exit_stats_key))
+		vcpu->arch.exit_stats.tsc = rdtsc();
+}
+
+/**
+ * kvm_exit_stats_exit() - record a hardware VM exit
+ * @vcpu:	the vCPU
+ * @reason:	the exit reason as the hardware gave it, flags included
+ *
+ * Keyed by the stamp and not by the static key: if that is switched between
+ * the two, an exit is recorded with its own time or not at all.
+ */
+static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason)
+{
+	u64 tsc = vcpu->arch.exit_stats.tsc;
+
+	if (!tsc)
+		return;
+
+	vcpu->arch.exit_stats.tsc = 0;
+	exit_stats_exit(&vcpu->arch.exit_stats.live, reason, is_guest_mode(vcpu), tsc);
+}
+
+/**
+ * kvm_exit_stats_handled() - the latest exit has been handled
+ * @vcpu:	the vCPU
+ *
+ * When the exit handler has returned, and before a fastpath's re-entry.
+ */
+static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu)
+{
+	if (static_branch_likely(&kvm_exit_stats_key))
+		exit_stats_handled(&vcpu->arch.exit_stats.live, rdtsc());
+}
+
+static __always_inline void kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 event)
+{
+	if (static_branch_likely(&kvm_exit_stats_key))
+		exit_stats_event(&vcpu->arch.exit_stats.live, event, rdtsc());
+}
+
+/**
+ * kvm_exit_stats_entry_failed() - VMLAUNCH or VMRESUME failed, without an exit
+ * @vcpu:	the vCPU
+ */
+static __always_inline void kvm_exit_stats_entry_failed(struct kvm_vcpu *vcpu)
+{
+	vcpu->arch.exit_stats.tsc = 0;
+	kvm_exit_stats_event(vcpu, EXIT_STATS_ENTRY_FAILED);
+}
+
+/**
+ * kvm_exit_stats_entry_emulated() - KVM emulates instead of entering the guest
+ * @vcpu:	the vCPU
+ */
+static __always_inline void kvm_exit_stats_entry_emulated(struct kvm_vcpu *vcpu)
+{
+	kvm_exit_stats_event(vcpu, EXIT_STATS_ENTRY_EMULATED);
+}
+
+static __always_inline void kvm_exit_stats_block_begin(struct kvm_vcpu *vcpu)
+{
+	kvm_exit_stats_event(vcpu, EXIT_STATS_BLOCK_BEGIN);
+}
+
+static __always_inline void kvm_exit_stats_block_end(struct kvm_vcpu *vcpu)
+{
+	kvm_exit_stats_event(vcpu, EXIT_STATS_BLOCK_END);
+}
+
+/**
+ * kvm_exit_stats_user_begin() - KVM_RUN returns
+ * @vcpu:	the vCPU
+ * @ret:	what it returns
+ *
+ * Only 0 means that an exit needs the VMM; a signal's -EINTR is not the
+ * guest's doing, and a VM that was stopped for an hour must not look as if
+ * its latest exit had taken that long.
+ */
+static __always_inline void kvm_exit_stats_user_begin(struct kvm_vcpu *vcpu, int ret)
+{
+	if (!ret)
+		kvm_exit_stats_event(vcpu, EXIT_STATS_USER_BEGIN);
+}
+
+static __always_inline void kvm_exit_stats_user_end(struct kvm_vcpu *vcpu)
+{
+	kvm_exit_stats_event(vcpu, EXIT_STATS_USER_END);
+}
+
+static __always_inline void kvm_exit_stats_sched_out(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->scheduled_out)
+		kvm_exit_stats_event(vcpu, EXIT_STATS_SCHED_OUT);
+}
+
+static __always_inline void kvm_exit_stats_sched_in(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->scheduled_out)
+		kvm_exit_stats_event(vcpu, EXIT_STATS_SCHED_IN);
+}
+
+/**
+ * kvm_exit_stats_cpuid() - serve a leaf of the exit statistics
+ * @vcpu:	the vCPU that executes CPUID
+ * @eax:	the leaf; replaced if it is served
+ * @ebx:	replaced if the leaf is served
+ * @ecx:	the subleaf; replaced if the leaf is served
+ * @edx:	replaced if the leaf is served
+ *
+ * Return: whether the leaf was served; if not, the registers are untouched.
+ */
+static __always_inline bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx,
+						 u32 *ecx, u32 *edx)
+{
+	if (!static_branch_likely(&kvm_exit_stats_key))
+		return false;
+
+	if (likely(*eax - EXIT_STATS_FIRST_LEAF > EXIT_STATS_LAST_LEAF - EXIT_STATS_FIRST_LEAF))
+		return false;
+
+	return __kvm_exit_stats_cpuid(vcpu, eax, ebx, ecx, edx);
+}
+
+#else /* !CONFIG_KVM_EXIT_STATS */
+
+static inline void kvm_exit_stats_vendor_init(void) {}
+static inline void kvm_exit_stats_init_vm(struct kvm *kvm) {}
+static inline void kvm_exit_stats_end_vm(struct kvm *kvm) {}
+static inline void kvm_exit_stats_create_vcpu(struct kvm_vcpu *vcpu) {}
+static inline void kvm_exit_stats_enlist(struct kvm_vcpu *vcpu) {}
+static inline void kvm_exit_stats_destroy_vcpu(struct kvm_vcpu *vcpu) {}
+static inline void kvm_exit_stats_create_debugfs(struct dentry *dir) {}
+static inline void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm) {}
+
+static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu) {}
+static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason) {}
+static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu) {}
+static __always_inline void kvm_exit_stats_entry_failed(struct kvm_vcpu *vcpu) {}
+static __always_inline void kvm_exit_stats_entry_emulated(struct kvm_vcpu *vcpu) {}
+static __always_inline void kvm_exit_stats_block_begin(struct kvm_vcpu *vcpu) {}
+static __always_inline void kvm_exit_stats_block_end(struct kvm_vcpu *vcpu) {}
+static __always_inline void kvm_exit_stats_user_begin(struct kvm_vcpu *vcpu, int ret) {}
+static __always_inline void kvm_exit_stats_user_end(struct kvm_vcpu *vcpu) {}
+static __always_inline void kvm_exit_stats_sched_out(struct kvm_vcpu *vcpu) {}
+static __always_inline void kvm_exit_stats_sched_in(struct kvm_vcpu *vcpu) {}
+
+static __always_inline bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx,
+						 u32 *ecx, u32 *edx)
+{
+	return false;
+}
+
+#endif /* CONFIG_KVM_EXIT_STATS */
+
+#endif /* __KVM_X86_EXIT_STATS_HOOKS_H */
