@@ -24,8 +24,6 @@
 
 #include "exit_stats_hooks.h"
 
-DEFINE_STATIC_KEY_FALSE(kvm_exit_stats_key);
-
 /* Serialises the writers of everything below. */
 static DEFINE_MUTEX(exit_stats_lock);
 

@@ -84,7 +84,7 @@ static struct kvm_exit_stats_set *exit_stats_base(struct kvm *kvm, struct mutex 
 static int exit_stats_view(struct kvm *kvm, struct kvm_exit_stats_set *view)
 {
 	struct kvm_exit_stats_set *base;
-	struct mutex *lock;
+	struct mutex *lock; /* of the view's base */
 
 	if (kvm_exit_stats_alloc(view, !kvm || kvm_exit_stats_has_hist(kvm), GFP_KERNEL))
 		return -ENOMEM;
@@ -217,7 +217,7 @@ static ssize_t exit_stats_write(struct file *file, const char __user *buf, size_
 {
 	struct kvm *kvm = file_inode(file)->i_private;
 	struct kvm_exit_stats_set now, *base;
-	struct mutex *lock;
+	struct mutex *lock; /* of the view's base */
 
 	if (kvm_exit_stats_alloc(&now, !kvm || kvm_exit_stats_has_hist(kvm), GFP_KERNEL_ACCOUNT))
 		return -ENOMEM;

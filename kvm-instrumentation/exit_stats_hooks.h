@@ -19,14 +19,16 @@ struct dentry;
 
 #include <asm/tsc.h>
 
-#include "kvm_cache_regs.h"
-
 /* The leaves of the guest interface. */
 #define EXIT_STATS_FIRST_LEAF 0x4ffffffa
 #define EXIT_STATS_LAST_LEAF 0x4fffffff
 
 /* On when the vendor module counts and kvm.exit_stats says so. */
 DECLARE_STATIC_KEY_FALSE(kvm_exit_stats_key);
+
+/* Recording, for the vendor module as well. */
+void __kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason);
+void __kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 event);
 
 /* Lifecycle. */
 void kvm_exit_stats_vendor_init(void);
@@ -75,13 +77,8 @@ static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu)
  */
 static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason)
 {
-	u64 tsc = vcpu->arch.exit_stats.tsc;
-
-	if (!tsc)
-		return;
-
-	vcpu->arch.exit_stats.tsc = 0;
-	exit_stats_exit(&vcpu->arch.exit_stats.live, reason, is_guest_mode(vcpu), tsc);
+	if (vcpu->arch.exit_stats.tsc)
+		__kvm_exit_stats_exit(vcpu, reason);
 }
 
 /**
@@ -99,7 +96,7 @@ static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu)
 static __always_inline void kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 event)
 {
 	if (static_branch_likely(&kvm_exit_stats_key))
-		exit_stats_event(&vcpu->arch.exit_stats.live, event, rdtsc());
+		__kvm_exit_stats_event(vcpu, event);
 }
 
 /**

@@ -48,7 +48,7 @@ struct kvm_exit_stats_vcpu {
  */
 struct kvm_exit_stats_vm {
 	struct list_head node;
-	struct mutex lock;
+	struct mutex lock; /* of base and of the binary statistics' copies */
 	struct kvm_exit_stats_set base;
 };
 

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The KVM patch series: its patches, and the files that come with them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent
+OURS = REPO / "kvm-instrumentation"
+
+# Where each file of kvm-instrumentation/ goes in a kernel tree, and the number
+# of the patch that first builds it. The Rust files follow by a rule.
+PLACES = {
+    "exit_stats.h": (1, "arch/x86/include/asm/exit_stats.h"),
+    "kvm_exit_stats.h": (2, "arch/x86/include/asm/kvm_exit_stats.h"),
+    "exit_stats_hooks.h": (2, "arch/x86/kvm/exit_stats_hooks.h"),
+    "exit_stats_core.c": (2, "arch/x86/kvm/exit_stats_core.c"),
+    "exit_stats_vmx.c": (3, "arch/x86/kvm/vmx/exit_stats_vmx.c"),
+    "exit_stats_cpuid.c": (5, "arch/x86/kvm/exit_stats_cpuid.c"),
+    "exit_stats_debugfs.c": (7, "arch/x86/kvm/exit_stats_debugfs.c"),
+    "exit-stats.rst": (8, "Documentation/virt/kvm/x86/exit-stats.rst"),
+}
+RUST_PLACE = (1, "arch/x86/kvm/exit_stats")
+# Roots and readers of the cargo library, of no use in a kernel.
+NOT_IN_KERNEL = {"lib.rs", "reader.rs"}
+
+
+class SeriesError(Exception):
+    """What went wrong, in words for the one who called, and a way out."""
+
+    def __init__(self, message: str, hint: str = "", status: int = 1) -> None:
+        super().__init__(message)
+        self.hint, self.status = hint, status
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A file of ours, its place in a kernel tree, and the patch it belongs to."""
+
+    source: Path
+    place: str
+    patch: int
+
+
+def new_files() -> list[NewFile]:
+    """All files that a series brings, in the order of their places."""
+    files = [NewFile(OURS / name, place, patch) for name, (patch, place) in PLACES.items()]
+    patch, folder = RUST_PLACE
+    files += [
+        NewFile(path, f"{folder}/{path.name}", patch)
+        for path in (OURS / "src").glob("*.rs")
+        if path.name not in NOT_IN_KERNEL
+    ]
+    return sorted(files, key=lambda file: file.place)
+
+
+def supported() -> list[str]:
+    """The kernels for which there is a series."""
+    names = {path.parent.name for path in (REPO / "patches").glob("*/*.patch")}
+    return sorted(names, key=lambda name: [int(part) for part in name.split(".")])
+
+
+def patches(kernel: str) -> list[Path]:
+    """The patches of a series, in order."""
+    return sorted((REPO / "patches" / kernel).glob("*.patch"))
+
+
+def kernel_of(tree: Path) -> str:
+    """The VERSION.PATCHLEVEL that a kernel tree's Makefile states."""
+    try:
+        head = (tree / "Makefile").read_text(encoding="utf-8", errors="replace")[:400]
+    except OSError as error:
+        raise SeriesError(
+            f"{tree} is not a kernel source tree: its Makefile cannot be read ({error.strerror})",
+            "Name the top folder of a kernel's sources.",
+        ) from error
+    found = [re.search(rf"^{name} = (\d+)$", head, re.M) for name in ("VERSION", "PATCHLEVEL")]
+    if not all(found):
+        raise SeriesError(
+            f"{tree}/Makefile states no kernel version, so {tree} is not a kernel source tree",
+            "Name the top folder of a kernel's sources.",
+        )
+    return ".".join(match[1] for match in found if match)
+
+
+def touched(patch: str) -> list[str]:
+    """The files that a patch changes."""
+    return re.findall(r"^\+\+\+ b/(\S+)", patch, re.M)
