@@ -6,7 +6,7 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 CACHE := cd scripts && $(PY) -c 'from vmxlab import cache; cache.
 
 .PHONY: help setup demo test test-all lab module module-clean lint docs patch unpatch \
-	export-series kvm kernels bench-exit cache-size clean-cache
+	export-series kvm kernels cache-size clean-cache
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,18 @@ module: ## Build vmx_caps.ko for KDIR= (default: the running kernel)
 
 module-clean: ## Remove what `make module` built
 	@$(MAKE) -s -C $(KDIR) M=$(CURDIR) clean
+
+patch: ## Apply our KVM series to KERNEL_TREE=
+	@scripts/patch-kernel apply "$(KERNEL_TREE)"
+
+unpatch: ## Take our KVM series out of KERNEL_TREE= again
+	@scripts/patch-kernel reverse "$(KERNEL_TREE)"
+
+export-series: ## Write the series as mails into OUT= (default: out/series)
+	@scripts/export-series $(or $(OUT),out/series)
+
+kvm: ## Rebuild only KVM's modules in KDIR=, the patched tree of a kernel
+	@scripts/build-kvm "$(KDIR)"
 
 docs: ## Print the tables of capabilities as Markdown into target/
 	@mkdir -p target && cargo run -q --example capabilities-md > target/capabilities.md

@@ -140,9 +140,10 @@ def has_series(series: str) -> bool:
 
 def patch_inputs(series: str) -> list[Path]:
     """All files of ours that go into a patched kernel."""
-    kept = REPO / "kvm-instrumentation"
-    ours = [p for p in kept.rglob("*") if p.suffix in (".rs", ".c", ".h", ".rst")]
-    return [REPO / "patches" / series, REPO / "scripts/patch-kernel", *sorted(ours)]
+    room = REPO / "kvm-instrumentation"
+    ours = [p for p in (*room.glob("*"), *room.glob("src/*")) if p.is_file()]
+    scripts = [REPO / "scripts" / name for name in ("patch-kernel", "kvmseries.py")]
+    return [REPO / "patches" / series, *scripts, *sorted(ours)]
 
 
 def _from_source(src: "source.KernelSource", patched: bool) -> Kernel:
@@ -188,9 +189,11 @@ def _build(
         fill(tree)
         filled.touch()
     if patched:
-        subprocess.run(
-            [REPO / "scripts/patch-kernel", "apply", tree], check=True, stdout=subprocess.DEVNULL
-        )
+        command = [str(REPO / "scripts/patch-kernel"), "apply", str(tree)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise LabError(f"our series does not go onto {what}:\n{done.stderr.strip()}",
+                           "`make patch KERNEL_TREE=...` tries it on a tree of your own.")
     configure(tree, series, patched)
     with Step(f"Building {what}", ESTIMATE["patched" if patched else "whole"]) as step:
         run_make(tree, "bzImage", "modules", step=step)

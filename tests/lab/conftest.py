@@ -2,6 +2,7 @@
 """What lab tests share: runs of scripts/lab, each made once a session."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "scripts"))
+
+from vmxlab import kernel, toolchain  # noqa: E402
 
 # Set by scripts/run-tests: the second kernel, or why there is none.
 SECOND = os.environ.get("VMXSCOPE_SECOND", "7.3")
@@ -68,6 +71,25 @@ class Lab:
         return self.kept[key]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make test-all` runs the whole matrix."""
+    parser.addoption("--all-of-the-matrix", action="store_true", help="run tests marked matrix")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marks of these tests."""
+    config.addinivalue_line("markers", "matrix: one more machine of the matrix (make test-all)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the rest of the matrix, unless it is asked for."""
+    if config.getoption("--all-of-the-matrix"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("matrix")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """The lab."""
@@ -78,6 +100,37 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 def msrdump(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The independent reader of MSRs, built as a static program."""
     return build_c(REPO / "tests/lab/msrdump.c", tmp_path_factory.mktemp("msrdump"))
+
+
+@pytest.fixture(scope="session")
+def vmxscope() -> Path:
+    """The command-line program, built as people copy it into a guest."""
+    target = toolchain.chosen()["STATIC_TARGET"]
+    command = [toolchain.chosen()["CARGO"], "build", "--quiet", "--release", "--locked",
+               "--package", "vmxscope", "--target", target]
+    subprocess.run(command, cwd=REPO, check=True, env=toolchain.make_env())
+    return REPO / "target" / target / "release/vmxscope"
+
+
+@pytest.fixture(scope="session")
+def provoke(tmp_path_factory: pytest.TempPathFactory) -> "Provoke":
+    """Builds the module that provokes exits, for a kernel of the lab."""
+    return Provoke(tmp_path_factory.mktemp("provoke"))
+
+
+class Provoke:
+    """provoke.ko by kernel series."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+
+    def module(self, series: str, patched: bool = True) -> Path:
+        """The module for that kernel."""
+        folder = self.top / f"{series}-{patched}"
+        if not folder.exists():
+            shutil.copytree(REPO / "tests/lab/provoke", folder)
+            kernel.run_make(kernel.get(series, patched).tree, f"M={folder}", "modules")
+        return folder / "provoke.ko"
 
 
 def build_c(source: Path, folder: Path) -> Path:
