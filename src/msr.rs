@@ -24,7 +24,8 @@ pub struct Msr {
 /// The rule by which an MSR exists; RDMSR of one that does not raises #GP(0).
 #[derive(Debug)]
 pub enum Exists {
-    /// VMX, SMX or SGX is enumerated by CPUID (SDM vol. 4, table 2-2).
+    /// VMX, SMX or SGX is enumerated by CPUID (SDM vol. 4, table 2-2). LMCE in
+    /// IA32_MCG_CAP is enough, too, but there is nothing to ask without VMX.
     VmxSmxOrSgx,
     /// CPUID.01H:ECX.VMX\[bit 5\] = 1.
     Vmx,

@@ -227,9 +227,8 @@ const fn every_msr_is_in_one_section() -> bool {
     true
 }
 
-/// A named control of the default1 class is one that only the TRUE MSR can
-/// tell to be clearable; a default1 mask has no bit in common with a kind
-/// that has no such class.
+/// A TRUE MSR describes the same control field as its plain one: the same
+/// names, the same default1 class.
 const fn forms_agree() -> bool {
     let mut rest = SECTIONS;
     while let [section, others @ ..] = rest {

@@ -1,12 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Values that others published give the lines that they must.
+//! Values that others published, or that were recorded, give the lines that
+//! they must.
 #![allow(missing_docs)]
 
 mod common;
 
-use common::{decoded, dump, values, Fake, INTEL};
+use common::{decoded, dump, text, values, Fake, INTEL};
 use vmx_caps::audit::audit;
-use vmx_caps::capabilities::State;
+use vmx_caps::capabilities::{Capabilities, State};
+use vmx_caps::cpuid::{Identity, Signature};
+use vmx_caps::decode::RawLine;
+use vmx_caps::parse;
+use vmx_caps::tables::by_index;
+
+const DUMPS: [&str; 6] = [
+    "i5-9300h-vmware",
+    "virtualbox-logs",
+    "bochs-2.7-haswell",
+    "bochs-2.7-penryn",
+    "bochs-2.7-tigerlake",
+    "kvm-nested-6.12",
+];
 
 /// Expects that of a section all lines say "can set and clear", but for those
 /// that are given.
@@ -192,11 +206,39 @@ fn fields_are_decoded() {
 }
 
 #[test]
-fn no_published_value_violates_the_audit() {
-    for name in ["i5-9300h-vmware", "virtualbox-logs", "bochs-2.7-haswell"] {
+fn no_recorded_value_violates_the_audit() {
+    for name in DUMPS {
         let violations: Vec<String> = audit(&dump(name)).map(|v| v.to_string()).collect();
         assert!(violations.is_empty(), "{name}: {violations:#?}");
     }
+}
+
+#[test]
+fn every_line_of_a_dump_is_a_comment_or_an_msr_by_its_name() {
+    for name in DUMPS {
+        let mut caps = Capabilities::EMPTY;
+        for line in text(name).lines().filter(|line| !line.starts_with('#')) {
+            let (index, state) = parse::raw_line(line).expect(line);
+            assert!(caps.set(index, state), "{name}: {line}");
+            let row = by_index(index).unwrap();
+            assert_eq!(RawLine(row, state).to_string(), line, "{name}");
+        }
+        assert_eq!(caps, dump(name));
+    }
+}
+
+#[test]
+fn what_kvm_gives_to_a_guest_is_told_from_hardware() {
+    let guest = Identity {
+        hypervisor: Some(Signature(*b"KVMKVMKVM\0\0\0")),
+        ..INTEL
+    };
+    let machine = Fake([(0, values(&dump("kvm-nested-6.12")))].into());
+    let (log, verdict) = machine.report(&guest, false);
+    assert!(log.warnings.is_empty(), "{:#?}", log.warnings);
+    assert!(verdict
+        .to_string()
+        .ends_with("VMCS revision 0x11e57ed0 looks like KVM's"));
 }
 
 #[test]

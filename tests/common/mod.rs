@@ -85,10 +85,15 @@ impl Fake {
     }
 }
 
+/// A recorded dump.
+pub fn text(name: &str) -> String {
+    let path = format!("{}/tests/dumps/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).expect(&path)
+}
+
 /// The values of a recorded dump.
 pub fn dump(name: &str) -> Capabilities {
-    let path = format!("{}/tests/dumps/{name}.txt", env!("CARGO_MANIFEST_DIR"));
-    parse::log(&std::fs::read_to_string(&path).expect(&path))
+    parse::log(&text(name))
 }
 
 pub fn values(caps: &Capabilities) -> BTreeMap<u32, u64> {
