@@ -119,8 +119,10 @@ bool kvm_exit_stats_supported(void)
 
 int kvm_exit_stats_alloc(struct kvm_exit_stats_set *set, bool hist, gfp_t gfp)
 {
-	set->counters = kzalloc(sizeof(*set->counters), gfp);
-	set->hist = hist ? kzalloc(sizeof(*set->hist), gfp) : NULL;
+	const size_t size = sizeof(*set->counters), hist_size = sizeof(*set->hist);
+
+	set->counters = kzalloc(size, gfp);
+	set->hist = hist ? kzalloc(hist_size, gfp) : NULL;
 	if (set->counters && (set->hist || !hist))
 		return 0;
 
