@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use exit_stats::abi::{Layout, LAYOUTS};
+
+use crate::guest::layout_name;
+
+const EXIT_CODES: &str = "\
+Exit status:
+  0  all went well; a reader that closes the pipe early is no error
+  1  a check failed, two things differ, or something needed is missing
+  2  the command line is wrong
+  3  there are no exit statistics to be read here; the message says why
+  4  an input could not be understood
+  5  the system refused something: a file, a CPU, a device
+  6  the figures kept changing under the reader";
+
+/// What a virtual machine costs, and what the CPU below can do for it
+#[derive(Debug, Parser)]
+#[command(name = "vmxscope", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Colours: by terminal and NO_COLOR, or as said
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Also into files and pipes
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the VM exits of this guest by reason, with what they cost
+    Exits(ExitsArgs),
+    /// Print the registers of a CPUID leaf, as the cpuid program does
+    Leaf(LeafArgs),
+    /// Test that the host serves the leaves by their rules
+    Check(CheckArgs),
+}
+
+/// The form of the output; a table without one.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[group(multiple = false)]
+pub struct Form {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print comma-separated values with a header line
+    #[arg(long)]
+    pub csv: bool,
+    /// Print Prometheus' text format
+    #[arg(long)]
+    pub prometheus: bool,
+}
+
+/// Where a guest's figures come from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SourceArgs {
+    /// Read on this CPU (default: the lowest that may be used)
+    #[arg(long, value_name = "N")]
+    pub cpu: Option<usize>,
+    /// Read a host that has no discovery leaf by this layout of the course
+    #[arg(long, value_name = "NAME", value_parser = layout)]
+    pub layout: Option<Layout>,
+    /// Show what `vmxscope exits --json` saved, instead; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cpu", "layout"])]
+    pub from: Option<PathBuf>,
+}
+
+fn layout(text: &str) -> Result<Layout, String> {
+    let known = LAYOUTS
+        .into_iter()
+        .find(|layout| layout_name(*layout) == text);
+    known.ok_or_else(|| {
+        let names: Vec<String> = LAYOUTS.into_iter().map(layout_name).collect();
+        format!("the layouts are {}", names.join(", "))
+    })
+}
+
+/// By what a table is sorted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// Handling time, the dearest reason first
+    #[default]
+    Time,
+    /// Exits, the most frequent reason first
+    Count,
+    /// The SDM's number
+    Number,
+}
+
+/// `vmxscope exits`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "\
+Examples:
+  vmxscope exits                        the reasons that occurred, the dearest first
+  vmxscope exits --sort count --top 5   the five most frequent
+  vmxscope exits --reason hlt           one reason, with its histogram
+  vmxscope exits --json > before.json   save them; --from before.json shows them again
+
+time, average, p50 and p99 are of the handling in the host. blocked is how long the guest then
+slept, and userspace how long the VMM (such as QEMU) worked for it. p50 and p99 are the ends of
+the histogram's buckets: that many percent of the exits took at most so long.")]
+pub struct ExitsArgs {
+    /// Where the figures come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Sort by this
+    #[arg(long, value_name = "KEY", default_value = "time")]
+    pub sort: Sort,
+    /// Show no more than N reasons
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    /// Show this reason only, with its histogram: a number, or a name such as hlt or EPT_VIOLATION
+    #[arg(long, value_name = "NAME|N")]
+    pub reason: Vec<String>,
+    /// Show also the reasons that did not occur
+    #[arg(long)]
+    pub all: bool,
+    /// The form of the output.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// `vmxscope leaf`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  vmxscope leaf 0x4ffffffd -s 10          exits by CPUID, in the default layout
+  vmxscope leaf 0x4ffffffd -s 0-69        all the reasons of the course, by one program
+  vmxscope leaf 0x4ffffffd -s 12 --all-cpus
+
+The output is that of `cpuid -r -l LEAF -s SUBLEAF`, with -1 unless a CPU is named.")]
+pub struct LeafArgs {
+    /// The leaf, EAX: decimal, or hexadecimal with 0x
+    #[arg(value_parser = number)]
+    pub leaf: u32,
+    /// The subleaf, ECX: a number, or a range such as 0-69
+    #[arg(short, long, value_name = "N|N-M", default_value = "0", value_parser = range)]
+    pub subleaf: (u32, u32),
+    /// Ask this CPU
+    #[arg(long, value_name = "N", conflicts_with = "all_cpus")]
+    pub cpu: Option<usize>,
+    /// Ask each CPU in turn
+    #[arg(long)]
+    pub all_cpus: bool,
+    /// The form of the output.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// `vmxscope check`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Each line is a rule of the interface, and whether this host keeps it. The exit status is 1 if it
+breaks one. With --random it also asks that many random leaves and selectors, as a guest may:
+whatever the host answers, it must survive them.")]
+pub struct CheckArgs {
+    /// Ask on this CPU (default: the lowest that may be used)
+    #[arg(long, value_name = "N")]
+    pub cpu: Option<usize>,
+    /// Also ask N random selectors
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub random: u64,
+    /// Begin the random numbers with this one, to repeat a run
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Reads a decimal or hexadecimal number of 32 bits.
+pub fn number(text: &str) -> Result<u32, String> {
+    let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| "not a number of 32 bits, decimal or with 0x".into())
+}
+
+fn range(text: &str) -> Result<(u32, u32), String> {
+    let (first, last) = match text.split_once('-') {
+        Some((first, last)) => (number(first)?, number(last)?),
+        None => (number(text)?, number(text)?),
+    };
+    match last.checked_sub(first) {
+        None => Err("the range ends before it begins".into()),
+        Some(65536..) => Err("more than 65,536 subleaves".into()),
+        Some(_) => Ok((first, last)),
+    }
+}

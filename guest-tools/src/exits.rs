@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `vmxscope exits`: the table of reasons.
+
+use std::cmp::Reverse;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use exit_stats::abi;
+
+use crate::args::{ExitsArgs, Sort, SourceArgs};
+use crate::error::{Error, Result};
+use crate::format;
+use crate::guest::{Guest, Wanted};
+use crate::names;
+use crate::output::Output;
+use crate::processor::{Counted, Processor};
+use crate::table::{self, figures, words, Column};
+use crate::units::{grouped, percent, time};
+use crate::view::{Kind, Known, Row, View};
+
+/// Runs the command.
+pub fn run(args: &ExitsArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
+    let wanted = args
+        .reason
+        .iter()
+        .map(|text| names::number(text))
+        .collect::<Result<Vec<u32>>>()?;
+    let wants = Wanted {
+        extras: true,
+        histograms: true,
+        states: args.all || args.form.json,
+    };
+    let view = view(&args.source, processor, wants)?;
+    show(&view, args, &wanted, out)
+}
+
+/// The figures as they are now, or as they were saved.
+pub fn view(source: &SourceArgs, processor: &dyn Processor, wanted: Wanted) -> Result<View> {
+    if let Some(file) = &source.from {
+        return format::parse_view(&read(file)?, &file.to_string_lossy());
+    }
+    let cpu = Counted::new(processor);
+    Guest::open(&cpu, source.cpu, source.layout)?.read(wanted)
+}
+
+/// The text of a file, or of standard input for `-`.
+pub fn read(file: &Path) -> Result<String> {
+    let name = file.display().to_string();
+    let mut bytes = Vec::new();
+    let result = match name.as_str() {
+        "-" => io::stdin().read_to_end(&mut bytes).map(drop),
+        _ => fs::read(file).map(|read| bytes = read),
+    };
+    result.map_err(|error| Error::input(&name, 0, format!("cannot read it: {error}")))?;
+    // Logs have stray bytes in them.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Prints a view; only some reasons if any are wanted.
+pub fn show(view: &View, args: &ExitsArgs, wanted: &[u32], out: &mut Output<'_>) -> Result<()> {
+    let rows = selected(view, args, wanted);
+    if args.form.json {
+        let reasons = rows.into_iter().cloned().collect();
+        return format::json(
+            out,
+            &View {
+                reasons,
+                ..view.clone()
+            },
+        );
+    }
+    if args.form.prometheus {
+        let reasons = rows.into_iter().cloned().collect();
+        let view = View {
+            reasons,
+            ..view.clone()
+        };
+        return format::prometheus(out, &[view]);
+    }
+    if args.form.csv {
+        return format::csv(out, view, &rows);
+    }
+    let all = view.reasons.iter().filter(|row| !row.is_empty()).count();
+    print_table(view, &rows, args.sort, out)?;
+    if !wanted.is_empty() {
+        for row in &rows {
+            crate::bars::print(view, row, out)?;
+        }
+        writeln!(out)?;
+    } else if rows.len() < all {
+        writeln!(
+            out,
+            "{} of {all} reasons that occurred are shown.",
+            rows.len()
+        )?;
+    }
+    notes(view, out)
+}
+
+fn selected<'v>(view: &'v View, args: &ExitsArgs, wanted: &[u32]) -> Vec<&'v Row> {
+    let mut rows: Vec<&Row> = view
+        .reasons
+        .iter()
+        .filter(|row| match wanted {
+            // A metric that begins at 0 shows its first increase.
+            [] => args.all || args.form.json || args.form.prometheus || !row.is_empty(),
+            _ => wanted.contains(&row.reason),
+        })
+        .collect();
+    sort(&mut rows, args.sort);
+    rows.truncate(args.top.unwrap_or(usize::MAX));
+    rows
+}
+
+/// Sorts rows; equal ones by their number.
+pub fn sort(rows: &mut [&Row], by: Sort) {
+    rows.sort_by_key(|row| {
+        let key = match by {
+            Sort::Time => (row.cycles, row.exits),
+            Sort::Count => (row.exits, row.cycles),
+            Sort::Number => (0, 0),
+        };
+        (Reverse(key), row.reason)
+    });
+}
+
+const COLUMNS: [Column; 11] = [
+    figures("no.", 0),
+    words("reason"),
+    figures("exits", 0),
+    figures("share", 0),
+    figures("cycles", 8),
+    figures("time", 0),
+    figures("average", 1),
+    figures("p50<=", 4),
+    figures("p99<=", 3),
+    figures("blocked", 5),
+    figures("userspace", 6),
+];
+
+/// Prints the table of some rows, with the total of all.
+pub fn print_table(view: &View, rows: &[&Row], by: Sort, out: &mut Output<'_>) -> Result<()> {
+    let mut columns = COLUMNS;
+    columns[3].title = match by {
+        Sort::Time => "of time",
+        Sort::Count | Sort::Number => "of exits",
+    };
+    let mut lines: Vec<Vec<String>> = rows.iter().map(|row| cells(view, row, by)).collect();
+    lines.push(cells(view, &view.total, by));
+    table::print(out, &columns, &lines, 1)
+}
+
+fn cells(view: &View, row: &Row, by: Sort) -> Vec<String> {
+    let clock = |cycles| match view.nanoseconds(cycles) {
+        Some(ns) => time(ns),
+        None => "-".into(),
+    };
+    let known = |cycles: Option<u64>| cycles.map_or("-".into(), clock);
+    vec![
+        match row.reason {
+            abi::BEYOND | abi::TOTAL => String::new(),
+            number => number.to_string(),
+        },
+        match row.state {
+            Some(Known::NotEnabled) => format!("{} (not enabled)", row.name),
+            _ => row.name.clone(),
+        },
+        grouped(row.exits),
+        match by {
+            Sort::Time => percent(row.cycles, view.total.cycles),
+            Sort::Count | Sort::Number => percent(row.exits, view.total.exits),
+        },
+        grouped(row.cycles),
+        clock(row.cycles),
+        known(row.average()),
+        known(row.quantile(0.5)),
+        known(row.quantile(0.99)),
+        clock(row.blocked),
+        clock(row.userspace),
+    ]
+}
+
+/// What a reader has to know about the figures.
+fn notes(view: &View, out: &mut Output<'_>) -> Result<()> {
+    let entries = (view.failed_entries, view.emulated_entries);
+    if entries != (0, 0) {
+        let (failed, emulated) = (grouped(entries.0), grouped(entries.1));
+        writeln!(
+            out,
+            "Entries that failed: {failed}; that KVM emulated: {emulated}. They are no exits."
+        )?;
+    }
+    if view.total.nested != 0 {
+        let nested = grouped(view.total.nested);
+        writeln!(out, "{nested} of the exits were taken from nested guests.")?;
+    }
+    if view.total.dropped != 0 {
+        let dropped = grouped(view.total.dropped);
+        writeln!(
+            out,
+            "{dropped} exits have no time: the host's clock went backwards."
+        )?;
+    }
+    if view.host_scope {
+        writeln!(
+            out,
+            "These are the exits of all VMs of the host (kvm.exit_stats_guest=host)."
+        )?;
+    }
+    let look = out.look;
+    if view.kind == Kind::Guest {
+        let text = format!(
+            "{} of the CPUID exits are this program's own; reading the figures took it {}.",
+            grouped(view.own_exits),
+            grouped(view.read_exits)
+        );
+        writeln!(out, "{}", look.dim(&text))?;
+    }
+    if !view.consistent {
+        writeln!(
+            out,
+            "The figures were read one after the other, while the guest ran: they need not add up."
+        )?;
+    }
+    if view.tsc_khz == 0 {
+        writeln!(
+            out,
+            "The host does not tell its clock's frequency, so times are in cycles only."
+        )?;
+    }
+    Ok(())
+}

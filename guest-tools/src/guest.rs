@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The guest's own exits, read by CPUID with as few exits as can be.
+//!
+//! A plain [`Reader::snapshot`] asks for every field of every reason. Here only
+//! reasons that occurred are asked for more than their count, and of a histogram
+//! only the buckets between the smallest and the largest time.
+
+use exit_stats::abi::{self, Layout, Role, Selector, State};
+use exit_stats::hist::bucket_of;
+use exit_stats::reader::{CpuidReader, Figures, Interface, ProbeError, Reader};
+use exit_stats::reason;
+
+use crate::error::{Error, Result};
+use crate::platform;
+use crate::processor::{Counted, Processor};
+use crate::view::{Bucket, Kind, Known, Row, View};
+
+/// How often a snapshot that somebody else replaced is taken anew.
+const ATTEMPTS: u32 = 100;
+
+/// What of each reason is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// More than exits and cycles: six exits more a reason that occurred.
+    pub extras: bool,
+    /// The histograms, which take most of the exits.
+    pub histograms: bool,
+    /// Whether each reason can occur: one exit more a reason.
+    pub states: bool,
+}
+
+/// The way to this guest's own figures.
+pub struct Guest<'a> {
+    cpu: &'a Counted<'a>,
+    how: How<'a>,
+    /// What discovery and everything else of this program cost so far.
+    attempts: u32,
+}
+
+enum How<'a> {
+    Discovered(Reader<&'a Counted<'a>>),
+    Told(Layout),
+}
+
+impl<'a> Guest<'a> {
+    /// Pins this thread to a CPU, the lowest allowed if none is named, and asks by
+    /// the discovery leaf. A `layout` is for hosts without that leaf.
+    pub fn open(cpu: &'a Counted<'a>, pin: Option<usize>, layout: Option<Layout>) -> Result<Self> {
+        pin_to(cpu, pin)?;
+        let how = match (Reader::probe(cpu), layout) {
+            (Ok(reader), None) => How::Discovered(reader),
+            (Ok(reader), Some(layout)) if reader.interface().layout == layout => {
+                How::Discovered(reader)
+            }
+            (Ok(reader), Some(layout)) => {
+                return Err(Error::Usage(format!(
+                    "the host says that its layout is {}, not {}: leave --layout out",
+                    layout_name(reader.interface().layout),
+                    layout_name(layout),
+                )))
+            }
+            (Err(ProbeError::Absent), Some(layout)) => {
+                platform::answers_like_counts(cpu, layout)?;
+                How::Told(layout)
+            }
+            (Err(why), _) => return Err(platform::no_statistics(cpu, why)),
+        };
+        Ok(Self {
+            cpu,
+            how,
+            attempts: ATTEMPTS,
+        })
+    }
+
+    /// What the host offers; `None` if it has no discovery leaf.
+    pub fn interface(&self) -> Option<&Interface> {
+        match &self.how {
+            How::Discovered(reader) => Some(reader.interface()),
+            How::Told(_) => None,
+        }
+    }
+
+    /// Reads everything, of one instant if the host can do that.
+    pub fn read(&self, wanted: Wanted) -> Result<View> {
+        let before = self.cpu.executed();
+        let mut view = match &self.how {
+            How::Told(layout) => self.read_leaves(*layout),
+            How::Discovered(reader) => self.read_reader(reader, wanted)?,
+        };
+        view.read_exits = self.cpu.executed() - before;
+        Ok(view)
+    }
+
+    fn read_reader(&self, reader: &Reader<&'a Counted<'a>>, wanted: Wanted) -> Result<View> {
+        for _ in 0..self.attempts {
+            let taken = reader.take();
+            let own = self.cpu.executed();
+            // Without memory for a snapshot the host answers live figures.
+            let Some(view) = self.figures(reader, taken.is_some(), wanted) else {
+                continue;
+            };
+            if taken.is_none() || reader.generation() == taken {
+                return Ok(View {
+                    own_exits: own,
+                    consistent: taken.is_some(),
+                    ..view
+                });
+            }
+        }
+        Err(Error::Unstable(format!(
+            "{} snapshots in turn were replaced while they were read: another program on this \
+             CPU reads them too.\nUse another CPU (--cpu N), or end the other reader.",
+            self.attempts
+        )))
+    }
+
+    /// Reads the snapshot, or live; `None` if that was not possible.
+    fn figures(
+        &self,
+        reader: &Reader<&'a Counted<'a>>,
+        snapshot: bool,
+        wanted: Wanted,
+    ) -> Option<View> {
+        let interface = reader.interface();
+        let mut view = View::new(Kind::Guest, self.cpu.machine(), interface.tsc_khz);
+        view.layout = Some(layout_name(interface.layout));
+        view.host_scope = interface.host_scope;
+        let exits = |reason| {
+            reader.select(Selector {
+                reason,
+                field: abi::EXITS,
+                snapshot,
+            })
+        };
+        // The host may know reasons that this program does not, and the reverse.
+        for number in (0..interface.reasons).chain([abi::BEYOND]) {
+            let Some(count) = exits(number) else { continue };
+            let mut row = Row::named(number);
+            if count != 0 {
+                row = row.with(some_figures(reader, number, snapshot, count, wanted)?);
+            }
+            if wanted.histograms && row.timed() != 0 && interface.buckets != 0 {
+                row.histogram = histogram(reader, &row, snapshot);
+            }
+            row.state = match (count, number) {
+                (1.., _) => Some(Known::Enabled),
+                (0, abi::BEYOND) => continue,
+                _ if wanted.states => Some(self.state(reader, number)),
+                _ => None,
+            };
+            view.reasons.push(row);
+        }
+        view.total = Row::named(abi::TOTAL).with(some_figures(
+            reader,
+            abi::TOTAL,
+            snapshot,
+            exits(abi::TOTAL)?,
+            wanted,
+        )?);
+        view.add_up_histograms();
+        view.failed_entries = exits(abi::FAILED)?;
+        view.emulated_entries = exits(abi::EMULATED)?;
+        Some(view)
+    }
+
+    fn state(&self, reader: &Reader<&'a Counted<'a>>, number: u32) -> Known {
+        match reader.state(number) {
+            State::Undefined => Known::Unknown,
+            state => state.into(),
+        }
+    }
+
+    /// Reads the four leaves only, one after the other.
+    fn read_leaves(&self, layout: Layout) -> View {
+        let ask = |role, reason| layout.leaf(role).map(|leaf| self.cpu.cpuid(leaf, reason));
+        let mut view = View::new(Kind::Guest, self.cpu.machine(), 0);
+        view.layout = Some(layout_name(layout));
+        view.consistent = false;
+        let total = ask(Role::Total, 0).unwrap_or_default();
+        view.own_exits = self.cpu.executed();
+        view.total.exits = total.exits();
+        view.total.cycles = ask(Role::TotalCycles, 0).map_or(total.cycles(), |regs| regs.cycles());
+        for reason in reason::all() {
+            let number = u32::from(reason.number);
+            let Some(count) = ask(Role::Exits, number).filter(|regs| regs.edx != u32::MAX) else {
+                continue;
+            };
+            let mut row = Row::named(number);
+            row.exits = count.exits();
+            if row.exits != 0 {
+                row.cycles = ask(Role::Cycles, number).map_or(0, |regs| regs.cycles());
+            }
+            view.reasons.push(row);
+        }
+        view
+    }
+}
+
+/// Asks for all figures of a reason that has `exits`, or for its cycles only.
+fn some_figures<T: CpuidReader>(
+    reader: &Reader<T>,
+    reason: u32,
+    snapshot: bool,
+    exits: u64,
+    wanted: Wanted,
+) -> Option<Figures> {
+    if wanted.extras || wanted.histograms {
+        return reader.figures(reason, snapshot);
+    }
+    let cycles = reader.select(Selector {
+        reason,
+        field: abi::CYCLES,
+        snapshot,
+    });
+    Some(Figures {
+        exits,
+        cycles: cycles?,
+        ..Figures::default()
+    })
+}
+
+/// Asks for the buckets that can hold something, until all exits are found.
+fn histogram<T: CpuidReader>(reader: &Reader<T>, row: &Row, snapshot: bool) -> Vec<Bucket> {
+    let mut found = Vec::new();
+    let mut left = row.timed();
+    let last = bucket_of(row.max).min(reader.interface().buckets.saturating_sub(1));
+    for log2 in bucket_of(row.min)..=last {
+        if left == 0 {
+            break;
+        }
+        let exits = reader.select(Selector {
+            reason: row.reason,
+            field: abi::BUCKET + log2,
+            snapshot,
+        });
+        match exits {
+            // The host could not keep it: what is known is no histogram.
+            None => return Vec::new(),
+            Some(0) => (),
+            Some(exits) => {
+                left = left.saturating_sub(exits);
+                found.push(Bucket { log2, exits });
+            }
+        }
+    }
+    found
+}
+
+/// Pins this thread; to the lowest CPU that it may run on if none is named.
+pub fn pin_to(cpu: &dyn Processor, wanted: Option<usize>) -> Result<usize> {
+    let allowed = cpu
+        .cpus()
+        .map_err(|error| Error::system("cannot ask which CPUs may be used", error))?;
+    let number = match wanted {
+        None => allowed.first().copied().unwrap_or(0),
+        Some(number) if allowed.contains(&number) => number,
+        Some(number) => {
+            return Err(Error::Usage(format!(
+                "--cpu {number}: this program may run on {} only",
+                list(&allowed)
+            )))
+        }
+    };
+    cpu.pin(number)
+        .map_err(|error| Error::system(format!("cannot stay on CPU {number}"), error))?;
+    Ok(number)
+}
+
+fn list(cpus: &[usize]) -> String {
+    let numbers: Vec<String> = cpus.iter().map(usize::to_string).collect();
+    match numbers.as_slice() {
+        [one] => format!("CPU {one}"),
+        _ => format!("CPUs {}", numbers.join(",")),
+    }
+}
+
+/// The name of a layout, as the host's module parameter has it.
+pub fn layout_name(layout: Layout) -> String {
+    format!("{layout:?}").to_lowercase()
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `vmxscope leaf`: registers as they are, in the format of the cpuid program.
+
+use std::io::Write;
+
+use exit_stats::abi::Regs;
+use exit_stats::reader::CpuidReader;
+use serde::Serialize;
+
+use crate::args::LeafArgs;
+use crate::error::{Error, Result};
+use crate::guest::pin_to;
+use crate::output::Output;
+use crate::processor::Processor;
+
+#[derive(Serialize)]
+struct Answer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu: Option<usize>,
+    leaf: u32,
+    subleaf: u32,
+    eax: u32,
+    ebx: u32,
+    ecx: u32,
+    edx: u32,
+}
+
+/// Runs the command.
+pub fn run(args: &LeafArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
+    if args.form.prometheus {
+        return Err(Error::Usage(
+            "registers are no metrics: --prometheus goes with `vmxscope exits`".into(),
+        ));
+    }
+    let cpus = match (args.all_cpus, args.cpu) {
+        (true, _) => processor
+            .cpus()
+            .map_err(|error| Error::system("cannot ask which CPUs may be used", error))?
+            .into_iter()
+            .map(Some)
+            .collect(),
+        (false, one) => vec![one],
+    };
+    let mut answers = Vec::new();
+    for cpu in cpus {
+        if cpu.is_some() {
+            pin_to(processor, cpu)?;
+        }
+        for subleaf in args.subleaf.0..=args.subleaf.1 {
+            answers.push(ask(processor, cpu, args.leaf, subleaf));
+        }
+    }
+    if args.form.json {
+        crate::format::json(out, &answers)
+    } else if args.form.csv {
+        let mut csv = csv::Writer::from_writer(out);
+        for answer in &answers {
+            csv.serialize(answer).map_err(crate::format::csv_error)?;
+        }
+        Ok(csv.flush()?)
+    } else {
+        text(&answers, out)
+    }
+}
+
+fn ask(cpuid: &(impl CpuidReader + ?Sized), cpu: Option<usize>, leaf: u32, subleaf: u32) -> Answer {
+    let Regs { eax, ebx, ecx, edx } = cpuid.cpuid(leaf, subleaf);
+    Answer {
+        cpu,
+        leaf,
+        subleaf,
+        eax,
+        ebx,
+        ecx,
+        edx,
+    }
+}
+
+fn text(answers: &[Answer], out: &mut Output<'_>) -> Result<()> {
+    let mut heading = None;
+    for answer in answers {
+        if heading != Some(answer.cpu) {
+            match answer.cpu {
+                Some(cpu) => writeln!(out, "CPU {cpu}:")?,
+                None => writeln!(out, "CPU:")?,
+            }
+            heading = Some(answer.cpu);
+        }
+        writeln!(
+            out,
+            "   {:#010x} {:#04x}: eax={:#010x} ebx={:#010x} ecx={:#010x} edx={:#010x}",
+            answer.leaf, answer.subleaf, answer.eax, answer.ebx, answer.ecx, answer.edx
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0
+//! vmxscope: what a virtual machine costs, and what the CPU below can do for it.
+//!
+//! The program is this library and a `main` that prints errors. Whatever has a name
+//! or a bit position comes from `vmx-caps` and `exit-stats`.
+
+pub mod args;
+pub mod bars;
+pub mod check;
+pub mod error;
+pub mod exits;
+pub mod format;
+pub mod guest;
+pub mod leaf;
+pub mod names;
+pub mod output;
+pub mod platform;
+pub mod processor;
+pub mod table;
+pub mod units;
+pub mod view;
+
+use args::{Cli, Command};
+use error::{status, Result};
+use output::Output;
+use processor::Processor;
+
+/// Does what the command line says, and returns the exit status.
+pub fn run(cli: &Cli, processor: &dyn Processor, out: &mut Output<'_>) -> Result<u8> {
+    match &cli.command {
+        Command::Exits(args) => exits::run(args, processor, out)?,
+        Command::Leaf(args) => leaf::run(args, processor, out)?,
+        Command::Check(args) => return check::run(args, processor, out),
+    }
+    Ok(status::OK)
+}

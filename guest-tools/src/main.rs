@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+//! vmxscope, the program: standard output, standard error and the exit status.
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use vmxscope::args::Cli;
+use vmxscope::error::Error;
+use vmxscope::output::{Look, Output};
+use vmxscope::processor::ThisCpu;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    let mut out = Output {
+        to: &mut stdout,
+        look: Look::of_stdout(cli.color),
+    };
+    let result = vmxscope::run(&cli, &ThisCpu::default(), &mut out)
+        .and_then(|status| out.flush().map(|()| status).map_err(Error::Output));
+    match result {
+        Ok(status) => status.into(),
+        Err(error) => {
+            // What was printed so far comes before the reason why there is no more.
+            let _ = out.flush();
+            if !error.is_silent() {
+                eprintln!("vmxscope: {error}");
+            }
+            error.status().into()
+        }
+    }
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A model of a guest: its CPUs, and a KVM that serves their CPUID with the code
+//! that the kernel has.
+#![allow(dead_code, unreachable_pub)] // Each test has a copy, and not every test uses all of it.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+
+use clap::Parser;
+use exit_stats::abi::Regs;
+use exit_stats::answer::{Config, Query, Step};
+use exit_stats::clock::{Epochs, Vcpu};
+use exit_stats::counters::Counters;
+use exit_stats::hist::Hist;
+use exit_stats::reader::CpuidReader;
+use vmxscope::args::Cli;
+use vmxscope::error::Result;
+use vmxscope::output::{Look, Output};
+use vmxscope::processor::Processor;
+
+/// The frequency of the model's clock: 2 cycles are a nanosecond.
+pub const TSC_KHZ: u32 = 2_000_000;
+
+pub struct Machine {
+    /// `None` is a host that serves no leaves of ours.
+    pub config: Option<Config>,
+    /// Whether the discovery and extension leaves are served.
+    pub discovery: bool,
+    pub vendor: &'static [u8; 12],
+    pub hypervisor: Option<&'static [u8; 12]>,
+    /// What leaves get that nobody serves.
+    pub otherwise: Regs,
+    pub cpus: usize,
+    /// Whether the host has memory for a snapshot.
+    pub memory: bool,
+    /// How many times a snapshot is replaced while it is read.
+    pub disturbed: Cell<u32>,
+    pub pinned: Cell<usize>,
+    pub vcpu: Vcpu,
+    pub hist: Box<Hist>,
+    pub epochs: Epochs,
+    pub clock: Cell<u64>,
+    pub snapshot: RefCell<Option<(Counters, Box<Hist>)>>,
+}
+
+impl Machine {
+    /// A guest of a patched KVM on an Intel host.
+    pub fn patched() -> Self {
+        Self {
+            config: Some(Config {
+                enabled: [!0, !0],
+                tsc_khz: TSC_KHZ,
+                hist: true,
+                ..Config::default()
+            }),
+            discovery: true,
+            vendor: b"GenuineIntel",
+            hypervisor: Some(b"KVMKVMKVM\0\0\0"),
+            otherwise: Regs::default(),
+            cpus: 2,
+            memory: true,
+            disturbed: Cell::new(0),
+            pinned: Cell::new(0),
+            vcpu: Vcpu::default(),
+            hist: Box::default(),
+            epochs: Epochs::new(),
+            clock: Cell::new(1_000_000),
+            snapshot: RefCell::new(None),
+        }
+    }
+
+    /// A guest of an unpatched one.
+    pub fn stock() -> Self {
+        Self {
+            config: None,
+            ..Self::patched()
+        }
+    }
+
+    /// A guest that did what a small boot does.
+    pub fn booted() -> Self {
+        let machine = Self::patched();
+        for (reason, times, cycles) in [
+            (0, 30, 2_500),
+            (1, 200, 3_100),
+            (12, 150, 1_900),
+            (28, 40, 1_700),
+            (30, 1_200, 9_000),
+            (32, 700, 1_300),
+            (48, 2_000, 6_000),
+            (49, 25, 15_000),
+        ] {
+            for n in 0..times {
+                machine.exit(reason, cycles + n * 7 % 1_000);
+            }
+        }
+        machine
+    }
+
+    /// Lets an exit happen.
+    pub fn exit(&self, reason: u32, cycles: u64) {
+        let start = self.clock.get();
+        self.vcpu.exit(&self.epochs, reason, false, start);
+        self.vcpu
+            .handled(&self.epochs, Some(&self.hist), start + cycles);
+        self.clock.set(start + cycles + 1_000);
+    }
+
+    fn basic(&self, leaf: u32) -> Option<Regs> {
+        let words = |text: &[u8; 12]| {
+            let word = |n: usize| u32::from_le_bytes(text[n..n + 4].try_into().unwrap());
+            [word(0), word(4), word(8)]
+        };
+        let [first, second, third] = words(self.vendor);
+        let (features, [ebx, ecx, edx]) = match self.hypervisor {
+            Some(signature) => (1 << 31, words(signature)),
+            None => (0, [0; 3]),
+        };
+        let regs = |eax, ebx, ecx, edx| Regs { eax, ebx, ecx, edx };
+        Some(match leaf {
+            0 => regs(0xd, first, third, second),
+            1 => regs(0x306c3, 0, features, 0),
+            7 => Regs::default(),
+            0xd => regs(7, 0x340, 0x340, 0),
+            0x4000_0000 if self.hypervisor.is_some() => regs(0x4000_0001, ebx, ecx, edx),
+            _ => return None,
+        })
+    }
+
+    fn serve(&self, leaf: u32, ecx: u32) -> Option<Regs> {
+        let config = self.config.as_ref()?;
+        if !self.discovery && leaf < exit_stats::abi::FIRST {
+            return None;
+        }
+        let (mut query, step) = Query::begin(config, leaf, ecx);
+        match step {
+            Step::NotServed => return None,
+            Step::Ready => (),
+            Step::AddLive => query.add(self.vcpu.counters(), Some(&self.hist)),
+            Step::TakeSnapshot => {
+                let mut snapshot = self.snapshot.borrow_mut();
+                if self.memory {
+                    snapshot.get_or_insert_with(Default::default);
+                }
+                if let Some((counters, hist)) = &*snapshot {
+                    counters.begin_snapshot();
+                    hist.clear();
+                    counters.merge(self.vcpu.counters());
+                    hist.merge(self.vcpu.counters(), Some(&self.hist));
+                    query.add(counters, Some(hist));
+                }
+            }
+            Step::AddSnapshot => {
+                if let Some((counters, hist)) = &*self.snapshot.borrow() {
+                    query.add(counters, Some(hist));
+                }
+            }
+        }
+        Some(query.end())
+    }
+}
+
+impl CpuidReader for Machine {
+    fn cpuid(&self, eax: u32, ecx: u32) -> Regs {
+        // The exit is counted before it is handled, and has its time afterwards.
+        let start = self.clock.get();
+        self.vcpu.exit(&self.epochs, 10, false, start);
+        let answer = self
+            .basic(eax)
+            .or_else(|| self.serve(eax, ecx))
+            .unwrap_or(self.otherwise);
+        self.vcpu
+            .handled(&self.epochs, Some(&self.hist), start + 1_200);
+        self.clock.set(start + 2_000);
+        if self.disturbed.get() != 0 && eax == exit_stats::abi::EXTENSION && ecx >> 31 != 0 {
+            self.disturbed.set(self.disturbed.get() - 1);
+            if let Some((counters, _)) = &*self.snapshot.borrow() {
+                counters.begin_snapshot();
+            }
+        }
+        answer
+    }
+}
+
+impl Processor for Machine {
+    fn cpus(&self) -> io::Result<Vec<usize>> {
+        Ok((0..self.cpus).collect())
+    }
+
+    fn pin(&self, cpu: usize) -> io::Result<()> {
+        self.pinned.set(cpu);
+        Ok(())
+    }
+
+    fn machine(&self) -> String {
+        "model".into()
+    }
+}
+
+/// Runs a command line on a machine; gives its status, and what it printed.
+pub fn run(machine: &Machine, words: &[&str]) -> (Result<u8>, String) {
+    run_wide(machine, words, None)
+}
+
+/// The same on a terminal of that many columns.
+pub fn run_wide(machine: &Machine, words: &[&str], width: Option<usize>) -> (Result<u8>, String) {
+    let cli = Cli::try_parse_from(["vmxscope"].iter().chain(words)).unwrap();
+    let mut printed = Vec::new();
+    let mut out = Output {
+        to: &mut printed,
+        look: Look {
+            width,
+            ..Look::PLAIN
+        },
+    };
+    let result = vmxscope::run(&cli, machine, &mut out);
+    (result, String::from_utf8(printed).unwrap())
+}
+
+/// What a command line printed that had to succeed.
+pub fn printed(machine: &Machine, words: &[&str]) -> String {
+    let (result, text) = run(machine, words);
+    assert_eq!(result.unwrap(), 0, "{text}");
+    text
+}
+
+/// The message and the status of one that had to fail.
+pub fn failure(machine: &Machine, words: &[&str]) -> (u8, String) {
+    let (result, text) = run(machine, words);
+    let error = result.expect_err(&text);
+    (error.status(), error.to_string())
+}
+
+/// A view without the time at which it was read.
+pub fn steady(text: &str) -> String {
+    let lines = text
+        .lines()
+        .map(|line| match line.split_once("\"unix_ms\": ") {
+            Some((before, _)) => format!("{before}\"unix_ms\": 0,\n"),
+            None => format!("{line}\n"),
+        });
+    lines.collect()
+}
