@@ -7,7 +7,6 @@ next one starts over (or, where make can, goes on). A lock file beside the
 entry makes a second process wait for the first instead of building again.
 """
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -18,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import LabError
+from .errors import writing
 
 STAMP = ".complete"
 
@@ -57,7 +56,7 @@ def digest(*parts: object) -> str:
 @contextmanager
 def lock(path: Path, waiting: str = "", shared: bool = False) -> Iterator[None]:
     """Hold a lock file; say what is waited for, once, if another process has it."""
-    with guard_disk(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = open(path, "a", encoding="ascii")
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
@@ -69,26 +68,6 @@ def lock(path: Path, waiting: str = "", shared: bool = False) -> Iterator[None]:
                 print(f"waiting for another run: {waiting}", file=sys.stderr)
             fcntl.flock(handle, kind)
         yield
-
-
-@contextmanager
-def guard_disk(path: Path) -> Iterator[None]:
-    """Turn a full disk or a folder that cannot be written into a clear error."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise LabError(
-                f"the disk that holds {path} is full",
-                "Free some space (`make cache-size`, `make clean-cache`), or name another "
-                "folder with VMXSCOPE_CACHE=. A lab needs about 12 GB.",
-            ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise LabError(
-                f"{error.filename or path} cannot be written: {error.strerror}",
-                "Name a cache folder of your own with VMXSCOPE_CACHE=.",
-            ) from error
-        raise
 
 
 def entry(
@@ -115,7 +94,7 @@ def entry(
     ):
         if (folder / STAMP).exists():
             return folder
-        with guard_disk(folder):
+        with writing(folder):
             if folder.exists() and not resume:
                 shutil.rmtree(folder)
             folder.mkdir(parents=True, exist_ok=True)
@@ -164,9 +143,16 @@ def disk_usage(folder: Path) -> int:
 
 
 def entries() -> Iterable[tuple[Path, str, int, float]]:
-    """Every entry with its description, size and the time of its last use."""
+    """Every entry with its description, size and the time of its last use.
+
+    A folder that is no entry (the tools, the fetched sources) is listed whole.
+    """
     for kind in sorted(p for p in root().glob("*") if p.is_dir()):
-        for folder in sorted(p for p in kind.iterdir() if p.is_dir()):
+        parts = [p for p in sorted(kind.iterdir()) if p.is_dir()]
+        if not any((part / STAMP).exists() for part in parts):
+            yield kind, "", disk_usage(kind), kind.stat().st_mtime
+            continue
+        for folder in parts:
             stamp = folder / STAMP
             done = stamp.exists()
             label = stamp.read_text(encoding="utf-8").strip() if done else "(incomplete)"

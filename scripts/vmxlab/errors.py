@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The one error that users see: what was wrong, and what to do next."""
+"""What goes wrong in the lab itself, as opposed to in what it tests."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class LabError(Exception):
-    """A failure of the lab or of a build, never of a test that runs in it.
-
-    `message` says what failed and with which value, `hint` what to do next.
-    """
+    """A failure of the lab: what failed and with which value, and what to do next."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -14,4 +18,29 @@ class LabError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message}\n{self.hint}" if self.hint else self.message
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+def disk_full(folder: Path) -> LabError:
+    """The error for a file system that has no room for what goes to `folder`."""
+    return LabError(
+        f"the disk that holds {folder} is full",
+        "Free some space (`make cache-size`, `make clean-cache`), or name another cache folder "
+        "with VMXSCOPE_CACHE. What is complete stays valid; a lab takes about 12 GB.",
+    )
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turns what the operating system says about writing to `folder` into a LabError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full(folder) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            raise LabError(
+                f"cannot write to {folder}: {error.strerror}",
+                "Make it writable, or name another cache folder with VMXSCOPE_CACHE.",
+            ) from error
+        raise

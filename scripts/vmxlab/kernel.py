@@ -147,7 +147,10 @@ def patch_inputs(series: str) -> list[Path]:
 
 
 def _from_source(src: "source.KernelSource", patched: bool) -> Kernel:
-    key = _key([src.series, src.debian_version], src.series, patched)
+    origin = [src.series, src.debian_version]
+    if not src.debian_version:  # A tarball that the user put there.
+        origin += [src.version, str(src.tarball.stat().st_mtime_ns), str(src.tarball.stat().st_size)]
+    key = _key(origin, src.series, patched)
     what = f"Linux {src.version}{' with our patches' if patched else ''}"
 
     def unpack(tree: Path) -> None:
@@ -155,10 +158,12 @@ def _from_source(src: "source.KernelSource", patched: bool) -> Kernel:
             command = ["tar", "xf", str(src.tarball), "-C", str(tree), "--strip-components=1"]
             result = subprocess.run(command, capture_output=True, text=True, check=False)
             if result.returncode:
+                if "No space left" not in result.stderr:
+                    source.discard(src)
                 raise LabError(
                     f"{src.tarball} cannot be unpacked: {result.stderr.strip()[-400:]}",
-                    "Check the free space with df; a broken archive is fetched again once it "
-                    f"is removed: rm {src.tarball}",
+                    "Check the free space with df. An archive that was broken has been removed: "
+                    "the next run fetches it again.",
                 )
 
     def fill(tree: Path) -> None:
