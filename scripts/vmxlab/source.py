@@ -31,7 +31,7 @@ from pathlib import Path
 if not __package__:  # run as a program: make the package importable
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from vmxlab import debian
+from vmxlab import cache, debian
 from vmxlab.errors import LabError, disk_full, writing
 
 DEFAULT = "6.12"
@@ -54,12 +54,6 @@ class KernelSource:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def default_cache() -> Path:
-    """The project's cache folder, by the XDG rule."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "vmxscope"
 
 
 def _order(series: str) -> tuple[int, ...]:
@@ -279,7 +273,7 @@ def main() -> int:
         description="Fetch a kernel's source; print its path, version."
     )
     parser.add_argument("series", help=f"such as {DEFAULT}; 'second' for the newest other one")
-    parser.add_argument("--cache", type=Path, default=default_cache(), help="the cache folder")
+    parser.add_argument("--cache", type=Path, default=cache.root(), help="the cache folder")
     parser.add_argument("--refresh", action="store_true", help="look for a newer version")
     arguments = parser.parse_args()
     try:

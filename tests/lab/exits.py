@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What each view of a VM's exits says, in one shape: a figure a reason."""
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -72,3 +73,34 @@ def check_consistent(view: Table, exits_stat: int | None = None) -> None:
             assert row["min"] <= row["cycles"] // row["exits"] <= row["max"], (reason, row)
     if exits_stat is not None:
         assert view[TOTAL]["exits"] + view[FAILED]["exits"] + view[EMULATED]["exits"] == exits_stat
+
+
+def qemu_histogram(text: str, name: str) -> list[int]:
+    """A linear histogram of QEMU's `info stats`, by bucket.
+
+    QEMU (seen: 7.2) builds its list of buckets back to front, and numbers it
+    from 1 in that order.
+    """
+    line = re.search(rf"^ *{name} \(linear-histogram.*?bucket size=1\): (.*)$", text, re.M)
+    assert line, text
+    figures = [int(figure) for figure in re.findall(r"\[\d+\]=(\d+)", line[1])]
+    return figures[::-1]
+
+
+def traced_until_snapshot(text: str) -> dict[int, int]:
+    """kvm_exit events by reason up to the exit by which the guest took its last snapshot."""
+    found: dict[int, int] = {}
+    then: dict[int, int] = {}
+    for line in text.splitlines():
+        if match := re.search(r"kvm_exit: exit_reason=(0x[0-9a-f]+)", line):
+            reason = int(match[1], 16) & 0xFFFF
+            found[reason] = found.get(reason, 0) + 1
+        elif re.search(r"kvm_cpuid: function=0x4ffffffa \(\d+\) index=0x7fff", line):
+            then = dict(found)
+    assert then, "the guest took no snapshot"
+    return then
+
+
+def guest_json(text: str) -> dict:
+    """What `vmxscope exits --json` printed in the guest."""
+    return json.loads(text[text.index("{"):text.rindex("}") + 1])

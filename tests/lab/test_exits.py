@@ -60,3 +60,44 @@ def test_each_view_counts_the_same_exits_by_reason(
     missing = {number: name for number, name in expected.items() if number not in traced}
     assert not missing, traced
     assert not re.search(r"WARNING:|BUG:|Oops|Call Trace", run.file("dmesg")), run.file("dmesg")
+
+
+@pytest.mark.parametrize(("series", "model", "cpus", "params"), MACHINES)
+def test_qemus_own_statistics_have_the_same_figures(
+    lab: Lab, provoke: Provoke, vmxscope: Path, tmp_path: Path,
+    series: str, model: str, cpus: int, params: str,
+) -> None:
+    run = prove(lab, provoke, vmxscope, tmp_path, (series, model, cpus, params))
+    vm = exits.table(run.file("vm"))
+    if cpus > 1:
+        pytest.skip("QEMU's monitor prints one vCPU's statistics at a time")
+    for name, field in (("exits_by_reason", "exits"), ("exit_cycles_by_reason", "cycles")):
+        figures = exits.qemu_histogram(run.file("stats"), name)
+        expected = {reason: row[field] for reason, row in vm.rows.items()
+                    if reason < exits.BEYOND and row[field]}
+        assert {i: figure for i, figure in enumerate(figures) if figure} == expected
+    plain = dict(re.findall(r"^ *(\w+) \(cumulative\): (\d+)", run.file("stats"), re.M))
+    assert int(plain["exits"]) == int(run.file("exits"))
+
+
+@pytest.mark.parametrize(("series", "model", "cpus", "params"), MACHINES)
+def test_the_guest_reads_what_the_host_counted_up_to_that_very_exit(
+    lab: Lab, provoke: Provoke, vmxscope: Path, tmp_path: Path,
+    series: str, model: str, cpus: int, params: str,
+) -> None:
+    run = prove(lab, provoke, vmxscope, tmp_path, (series, model, cpus, params))
+    vm, guest = exits.table(run.file("vm")), exits.guest_json(run.file("guest"))
+    lost = re.findall(r"^(?:overrun|dropped events): (\d+)$", run.file("trace-stats"), re.M)
+    assert set(lost) == {"0"}, run.file("trace-stats")
+    read = {row["reason"]: row["exits"] for row in guest["reasons"] if row["exits"]}
+    assert guest["total"]["exits"] == sum(read.values())
+    assert guest["total"]["cycles"] == sum(row["cycles"] for row in guest["reasons"])
+    assert guest["consistent"] and not guest["host_scope"]
+    if cpus > 1:
+        # The other vCPU goes on while this one reads: no event says where.
+        assert all(read.get(reason, 0) >= count for reason, count in vm.exits().items())
+        return
+    since = exits.traced_until_snapshot(run.file("trace"))
+    expected = {reason: vm.exits().get(reason, 0) + since.get(reason, 0)
+                for reason in vm.exits().keys() | since.keys()}
+    assert read == expected

@@ -195,7 +195,7 @@ def test_a_disk_too_full_for_the_download_says_so_first(archive, cache, monkeypa
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))
     with pytest.raises(LabError, match="is full") as caught:
         get("6.12", cache)
-    assert "XDG_CACHE_HOME" in caught.value.hint
+    assert "VMXSCOPE_CACHE" in caught.value.hint
 
 
 def test_a_disk_that_fills_while_writing_says_so(tmp_path: Path) -> None:
