@@ -139,6 +139,7 @@ fn a_baseline_is_taken_away_and_never_below_zero() {
     exit(10, 5);
     exit(12, 7);
     vcpu.event(&epochs, Event::EntryFailed, 0);
+    vcpu.event(&epochs, Event::EntryEmulated, 0);
     base.counters().merge(vcpu.counters());
     exit(10, 100);
     vcpu.event(&epochs, Event::EntryEmulated, 0);
