@@ -130,21 +130,27 @@ struct exit_stats_hist {
 	u64 line[EXIT_STATS_HIST_LINES][8];
 } __aligned(64);
 
+/* Phases of an exit that C sets; the others are private. */
+#define EXIT_STATS_HANDLING_L1 1
+#define EXIT_STATS_HANDLING_L2 2
+
 /**
- * struct exit_stats_clock - how far the timing of the latest exit is
- * @start:	TSC at the exit
- * @state:	row of the exit, what is being timed, and the epoch, in one word
+ * struct exit_stats_clock - the latest exit, and how far its timing is
+ * @start:	TSC at the exit; C writes it, as early as it can
+ * @reason:	the basic exit reason
+ * @phase:	what is being timed
  * @since:	TSC at which the current stretch began: blocked, in userspace, or
  *		running again after having been scheduled out
  * @spent:	handling cycles before the exit was last scheduled out
  * @hist:	the histograms, or NULL; set it before the vCPU first runs
  * @reserved:	zero
  *
- * Except for @hist it is private to the Rust side and to the vCPU's thread.
+ * Only the vCPU's thread uses it.
  */
 struct exit_stats_clock {
 	u64 start;
-	u64 state;
+	u32 reason;
+	u32 phase;
 	u64 since;
 	u64 spent;
 	struct exit_stats_hist *hist;
@@ -226,24 +232,29 @@ struct exit_stats_regs {
 
 /**
  * exit_stats_exit() - a hardware VM exit happened
- * @s:		the vCPU's
- * @reason:	the exit-reason field as read, flags included: only bits 15:0
- *		are used
+ * @s:		the vCPU's, with the clock at the exit in @s->clock.start
+ * @reason:	the exit-reason field as read, flags included: of these only bits
+ *		15:0 are used
  * @l2:		the vCPU was running a nested guest
- * @tsc:	the clock at the exit
  *
- * Call it once an exit, with interrupts off, before anything that may change
- * the reason or switch between L1 and L2.
+ * Latches what the handler may change.  Call it once an exit, with interrupts
+ * off, before anything that may change the reason or switch between L1 and L2.
  */
-void exit_stats_exit(struct exit_stats_vcpu *s, u32 reason, bool l2, u64 tsc);
+static inline void exit_stats_exit(struct exit_stats_vcpu *s, u32 reason, bool l2)
+{
+	/* Bits 31:16 are flags: bus lock, enclave mode, failed entry. */
+	s->clock.reason = (u16)reason;
+	s->clock.phase = EXIT_STATS_HANDLING_L1 + l2;
+}
 
 /**
  * exit_stats_handled() - the latest exit has been handled
  * @s:		the vCPU's
  * @tsc:	the clock when the handler returned, or before a fastpath's re-entry
  *
- * Does nothing if there is no such exit that was recorded while armed.  The
- * thread may be preempted between the reading of @tsc and the call.
+ * Counts the exit and adds its time.  Call it after each exit, or the next one
+ * takes its place; a second call does nothing.  The thread may be preempted
+ * between the reading of @tsc and the call.
  */
 void exit_stats_handled(struct exit_stats_vcpu *s, u64 tsc);
 
@@ -265,13 +276,14 @@ void exit_stats_event(struct exit_stats_vcpu *s, u32 event, u64 tsc);
  * exit_stats_arm() - whether all places that record are live
  * @on:		true after the static key was switched on everywhere, false
  *		before it is switched off
+ * @tsc:	the clock
  *
  * A static key is patched one place after the other, so near a switch an exit
  * may be recorded of which some instants are not.  Such an exit is counted but
- * never timed: only one that was recorded while armed, with no call of this
- * function since.  It starts armed.  Callers serialise it.
+ * never timed: only one that began while armed, with no call of this function
+ * since.  It starts armed.  Callers serialise it.
  */
-void exit_stats_arm(bool on);
+void exit_stats_arm(bool on, u64 tsc);
 
 /*
  * Answering CPUID.  Any thread.
@@ -424,7 +436,7 @@ static_assert(sizeof(struct exit_stats_hist) == 16384);
 static_assert(offsetof(struct exit_stats_hist, used) == 696);
 static_assert(offsetof(struct exit_stats_hist, line) == 704);
 static_assert(sizeof(struct exit_stats_clock) == 64);
-static_assert(offsetof(struct exit_stats_clock, state) == 8);
+static_assert(offsetof(struct exit_stats_clock, phase) == 12);
 static_assert(offsetof(struct exit_stats_clock, hist) == 32);
 static_assert(sizeof(struct exit_stats_vcpu) == 5696);
 static_assert(offsetof(struct exit_stats_vcpu, clock) == 5632);

@@ -11,12 +11,12 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::answer::{Config, Query};
-use crate::clock::{Epochs, Event, Vcpu};
+use crate::clock::{Armed, Event, Vcpu};
 use crate::counters::{Counters, Figure, Scope};
 use crate::hist::Hist;
 use crate::{abi, c, reason};
 
-static EPOCHS: Epochs = Epochs::new();
+static ARMED: Armed = Armed::new();
 
 /// Returns the histograms of a vCPU, or `None`.
 ///
@@ -35,24 +35,7 @@ fn c_string(string: &'static CStr) -> *const c::c_char {
     string.to_bytes_with_nul().as_ptr().cast()
 }
 
-/// Records a hardware VM exit.
-///
-/// # Safety
-///
-/// `s` is valid, and no other thread records to it meanwhile.
-#[no_mangle]
-pub unsafe extern "C" fn exit_stats_exit(
-    s: *mut c::exit_stats_vcpu,
-    reason: u32,
-    l2: bool,
-    tsc: u64,
-) {
-    // SAFETY: `s` is valid by the requirement of this function.
-    let vcpu = unsafe { &*s.cast::<Vcpu>() };
-    vcpu.exit(&EPOCHS, reason, l2, tsc);
-}
-
-/// Records that the latest exit has been handled.
+/// Counts and times the latest exit: it has been handled.
 ///
 /// # Safety
 ///
@@ -63,7 +46,7 @@ pub unsafe extern "C" fn exit_stats_handled(s: *mut c::exit_stats_vcpu, tsc: u64
     let vcpu = unsafe { &*s.cast::<Vcpu>() };
     // SAFETY: As are its histograms.
     let hist = unsafe { hist_of(vcpu) };
-    vcpu.handled(&EPOCHS, hist, tsc);
+    vcpu.handled(&ARMED, hist, tsc);
 }
 
 /// Records a rarer event.
@@ -76,7 +59,7 @@ pub unsafe extern "C" fn exit_stats_event(s: *mut c::exit_stats_vcpu, event: u32
     // SAFETY: `s` is valid by the requirement of this function.
     let vcpu = unsafe { &*s.cast::<Vcpu>() };
     if let Some(event) = Event::from_number(event) {
-        vcpu.event(&EPOCHS, event, tsc);
+        vcpu.event(&ARMED, event, tsc);
     }
 }
 
@@ -86,8 +69,8 @@ pub unsafe extern "C" fn exit_stats_event(s: *mut c::exit_stats_vcpu, event: u32
 ///
 /// Always safe to call; callers serialise it.
 #[no_mangle]
-pub unsafe extern "C" fn exit_stats_arm(on: bool) {
-    EPOCHS.arm(on);
+pub unsafe extern "C" fn exit_stats_arm(on: bool, tsc: u64) {
+    ARMED.arm(on, tsc);
 }
 
 /// Decodes a leaf.

@@ -2,8 +2,9 @@
 
 //! What a vCPU carries, and the timing of its latest exit.
 //!
-//! An exit is counted at once; the rest is charged to its row as it becomes
-//! known, whatever the handler did to the reason meanwhile:
+//! At an exit C leaves behind what the hardware said; that is three stores. When the
+//! exit has been handled it is counted and timed here, whatever the handler did to the
+//! reason meanwhile, and what follows is charged to it too:
 //!
 //! ```text
 //! exit ──────────► handled ─► blocked, in userspace, or back in the guest
@@ -14,32 +15,28 @@
 //! Time that the thread was scheduled out is kept out by timing each stretch of
 //! running by itself. A stretch lies on one CPU, so clocks that differ between
 //! CPUs do not harm either.
-//!
-//! The row, the phase and the epoch share one word. An exit is timed only if the
-//! epoch of its word is the current one, that is, if everything that records
-//! was live from then on; one comparison finds both that and the phase.
 
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{compiler_fence, AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{compiler_fence, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use Ordering::Relaxed;
 
 use crate::counters::{add, Counters, Row, LAST_ROW};
 use crate::hist::Hist;
 
-/// Bits 7:0 of the state: the row of the latest exit.
-const ROW: u64 = 0xff;
-/// Bits 15:8 of the state: the phase. 0 is that the exit is being handled.
-const PHASE: u64 = 0xff00;
-const HANDLED: u64 = 1 << 8;
-const BLOCKED: u64 = 2 << 8;
-const USER: u64 = 3 << 8;
-/// Scheduled out while the exit was being handled.
-const AWAY: u64 = 4 << 8;
-/// Being handled again, after having been scheduled out.
-const BACK: u64 = 5 << 8;
-/// Bits 63:16 of the state: the epoch. It never is 0, which zeroed memory has.
-const EPOCH: u64 = 1 << 16;
+/// Phase: the exit has been handled, or there was none.
+const HANDLED: u32 = 0;
+/// Phase: an exit is being handled; the next higher number if it was from L2.
+pub(crate) const HANDLING: u32 = 1;
+pub(crate) const HANDLING_L2: u32 = 2;
+/// Phase: the thread was scheduled out meanwhile; and again one more for L2.
+const AWAY: u32 = 3;
+/// Phase: the thread runs again; and one more for L2.
+const BACK: u32 = 5;
+/// Phase: the vCPU sleeps or polls.
+const BLOCKED: u32 = 7;
+/// Phase: `KVM_RUN` has returned.
+const USER: u32 = 8;
 
 /// A rarer event; see `exit_stats_event()` in the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,61 +80,51 @@ impl Event {
     }
 }
 
-/// Whether all places that record are live; one for all vCPUs.
+/// Since when all places that record are live; one for all vCPUs.
 ///
-/// Exits take the one epoch with them, and are timed if it equals the other. While
-/// the two differ nothing is timed, and no epoch ever comes back. Every exit reads
-/// them, so they share no cache line with what is written.
+/// An exit is timed if it began after that. Every exit reads it, so it shares no
+/// cache line with what is written.
 #[derive(Debug)]
 #[repr(align(64))]
-pub struct Epochs {
-    recorded: AtomicU64,
-    current: AtomicU64,
+pub struct Armed {
+    since: AtomicU64,
 }
 
-impl Epochs {
+impl Armed {
     /// Starts armed.
     pub const fn new() -> Self {
         Self {
-            recorded: AtomicU64::new(EPOCH),
-            current: AtomicU64::new(EPOCH),
+            since: AtomicU64::new(0),
         }
     }
 
     /// Forgets all timings that are under way, and starts or stops new ones.
-    pub fn arm(&self, on: bool) {
-        let next = self.current.load(Relaxed).wrapping_add(EPOCH);
-        self.current.store(next, Ordering::Release);
-        if on {
-            self.recorded.store(next, Ordering::Release);
-        }
+    pub fn arm(&self, on: bool, tsc: u64) {
+        self.since.store(if on { tsc } else { u64::MAX }, Relaxed);
     }
 
-    /// The epoch that a new exit gets.
+    /// Returns whether an exit that began then is timed.
     #[inline(always)]
-    fn recorded(&self) -> u64 {
-        self.recorded.load(Ordering::Acquire)
-    }
-
-    #[inline(always)]
-    fn current(&self) -> u64 {
-        self.current.load(Ordering::Acquire)
+    fn covers(&self, start: u64) -> bool {
+        start > self.since.load(Relaxed)
     }
 }
 
-impl Default for Epochs {
+impl Default for Armed {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// The timing of the latest exit; valid when zeroed.
+/// The latest exit, and how far its timing is; valid when zeroed.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Clock {
-    /// When the exit happened.
+    /// When the exit happened. C writes this and the two below.
     pub(crate) start: AtomicU64,
-    pub(crate) state: AtomicU64,
+    /// The basic exit reason.
+    pub(crate) reason: AtomicU32,
+    pub(crate) phase: AtomicU32,
     /// When the current stretch of another phase began.
     pub(crate) since: AtomicU64,
     /// Handling cycles before the exit was last scheduled out.
@@ -163,142 +150,170 @@ impl Vcpu {
         &self.counters
     }
 
-    /// Records a hardware exit: `reason` is the whole exit-reason field.
-    #[inline(always)]
-    pub fn exit(&self, epochs: &Epochs, reason: u32, l2: bool, tsc: u64) {
-        // Bits 31:16 are flags: bus lock, enclave mode, failed entry.
-        let number = match u64::from(reason & 0xffff) {
-            number if number < LAST_ROW => number,
-            _ => last_row(),
-        };
-        let Some(row) = self.counters.rows.get(number as usize) else {
-            return;
-        };
-        self.clock.state.store(epochs.recorded() | number, Relaxed);
+    /// Latches a hardware exit, as `exit_stats_exit()` of the header does in C.
+    pub fn exit(&self, reason: u32, l2: bool, tsc: u64) {
         self.clock.start.store(tsc, Relaxed);
-        add(&row.exits, 1);
-        add(&row.l2, u64::from(l2));
+        // Bits 31:16 are flags: bus lock, enclave mode, failed entry.
+        self.clock.reason.store(reason & 0xffff, Relaxed);
+        let phase = if l2 { HANDLING_L2 } else { HANDLING };
+        self.clock.phase.store(phase, Relaxed);
     }
 
-    /// Records that the latest exit has been handled.
+    /// Counts and times the latest exit: it has been handled.
     #[inline(always)]
-    pub fn handled(&self, epochs: &Epochs, hist: Option<&Hist>, tsc: u64) {
-        let state = self.clock.state.load(Relaxed);
-        let number = (state ^ epochs.current()) as usize;
-        let Some(row) = self.counters.rows.get(number) else {
-            self.handled_after_schedule(epochs, hist, tsc);
+    pub fn handled(&self, armed: &Armed, hist: Option<&Hist>, tsc: u64) {
+        let phase = u64::from(self.clock.phase.load(Relaxed));
+        let l2 = phase.wrapping_sub(u64::from(HANDLING));
+        if l2 > 1 {
+            self.handled_after_schedule(tsc, armed, hist);
             return;
-        };
+        }
         // The thread may be scheduled out anywhere here: the start does not
         // change then, and what comes after `tsc` is not asked for.
-        self.clock.state.store(state | HANDLED, Relaxed);
+        self.clock.phase.store(HANDLED, Relaxed);
+        let Some((row, number)) = self.row() else {
+            return;
+        };
+        row.count(l2);
         let start = self.clock.start.load(Relaxed);
-        if tsc > start {
-            row.time(hist, number, tsc.wrapping_sub(start));
-        } else {
-            add(&row.dropped, 1);
+        if armed.covers(start) {
+            row.time(hist, number, start, tsc);
         }
     }
 
-    /// Records that an exit has been handled, if it was scheduled out meanwhile.
+    /// Does the same for an exit that was scheduled out meanwhile.
     #[cold]
     #[inline(never)]
-    fn handled_after_schedule(&self, epochs: &Epochs, hist: Option<&Hist>, tsc: u64) {
+    fn handled_after_schedule(&self, tsc: u64, armed: &Armed, hist: Option<&Hist>) {
         let clock = &self.clock;
-        let Some((row, number)) = self.current(epochs, &[BACK]) else {
+        let phase = clock.phase.load(Relaxed);
+        if !(AWAY..BLOCKED).contains(&phase) {
             return;
-        };
-        clock.set_phase(HANDLED);
+        }
+        clock.phase.store(HANDLED, Relaxed);
         // From here on being scheduled out changes nothing: not before.
         compiler_fence(Ordering::SeqCst);
-        // A `tsc` that was read before the thread was scheduled out lies
-        // before the last stretch.
-        let stretch = tsc.saturating_sub(clock.since.load(Relaxed));
-        match clock.spent.load(Relaxed).wrapping_add(stretch) {
-            0 => add(&row.dropped, 1),
-            cycles => row.time(hist, number, cycles),
+        let Some((row, number)) = self.row() else {
+            return;
+        };
+        row.count(u64::from(phase.wrapping_sub(HANDLING) & 1));
+        if phase >= BACK && armed.covers(clock.start.load(Relaxed)) {
+            // A `tsc` that was read before the thread was scheduled out lies
+            // before the last stretch.
+            let stretch = tsc.saturating_sub(clock.since.load(Relaxed));
+            let spent = clock.spent.load(Relaxed);
+            row.time(hist, number, 0, spent.wrapping_add(stretch));
         }
     }
 
     /// Records a rarer event.
-    pub fn event(&self, epochs: &Epochs, event: Event, tsc: u64) {
-        const WAITING: [u64; 3] = [HANDLED, BLOCKED, USER];
+    pub fn event(&self, armed: &Armed, event: Event, tsc: u64) {
         match event {
-            Event::BlockBegin => self.begin(epochs, &WAITING, BLOCKED, tsc),
-            Event::UserBegin => self.begin(epochs, &WAITING, USER, tsc),
-            Event::SchedIn => self.begin(epochs, &[AWAY], BACK, tsc),
-            Event::BlockEnd => self.end(epochs, BLOCKED, |row| &row.blocked, tsc),
-            Event::UserEnd => self.end(epochs, USER, |row| &row.user, tsc),
-            Event::SchedOut => self.sched_out(epochs, tsc),
-            Event::EntryFailed => add(&self.counters.failed, 1),
-            Event::EntryEmulated => add(&self.counters.emulated, 1),
+            Event::EntryFailed => return add(&self.counters.failed, 1),
+            Event::EntryEmulated => return add(&self.counters.emulated, 1),
+            _ => (),
         }
-    }
-
-    fn begin(&self, epochs: &Epochs, from: &[u64], phase: u64, tsc: u64) {
-        if self.current(epochs, from).is_some() {
-            self.clock.since.store(tsc, Relaxed);
-            self.clock.set_phase(phase);
-        }
-    }
-
-    fn end(&self, epochs: &Epochs, phase: u64, counter: fn(&Row) -> &AtomicU64, tsc: u64) {
-        let Some((row, _)) = self.current(epochs, &[phase]) else {
-            return;
-        };
-        self.clock.set_phase(HANDLED);
-        match tsc.checked_sub(self.clock.since.load(Relaxed)) {
-            Some(cycles) => add(counter(row), cycles),
-            None => add(&row.dropped, 1),
-        }
-    }
-
-    fn sched_out(&self, epochs: &Epochs, tsc: u64) {
         let clock = &self.clock;
-        let (row, stretch) = if let Some((row, _)) = self.current(epochs, &[0]) {
-            clock.spent.store(0, Relaxed);
-            (row, tsc.checked_sub(clock.start.load(Relaxed)))
-        } else if let Some((row, _)) = self.current(epochs, &[BACK]) {
-            (row, tsc.checked_sub(clock.since.load(Relaxed)))
-        } else {
+        let phase = clock.phase.load(Relaxed);
+        let Some((row, _)) = self.row() else {
             return;
         };
-        match stretch {
-            Some(cycles) => {
-                add(&clock.spent, cycles);
-                clock.set_phase(AWAY);
+        if !armed.covers(clock.start.load(Relaxed)) {
+            return;
+        }
+        let enter = |phase: u32| clock.phase.store(phase, Relaxed);
+        match (event, phase) {
+            (Event::BlockBegin, HANDLED | BLOCKED | USER) => {
+                clock.since.store(tsc, Relaxed);
+                enter(BLOCKED);
             }
-            None => {
-                add(&row.dropped, 1);
-                clock.set_phase(HANDLED);
+            (Event::UserBegin, HANDLED | BLOCKED | USER) => {
+                clock.since.store(tsc, Relaxed);
+                enter(USER);
             }
+            (Event::BlockEnd, BLOCKED) => {
+                enter(HANDLED);
+                row.charge(&row.blocked, clock.stretch(tsc));
+            }
+            (Event::UserEnd, USER) => {
+                enter(HANDLED);
+                row.charge(&row.user, clock.stretch(tsc));
+            }
+            (Event::SchedOut, HANDLING..AWAY) => {
+                clock.since.store(clock.start.load(Relaxed), Relaxed);
+                clock.spent.store(0, Relaxed);
+                self.sched_out(row, tsc);
+                enter(phase.wrapping_add(AWAY.wrapping_sub(HANDLING)));
+            }
+            (Event::SchedOut, BACK..BLOCKED) => {
+                self.sched_out(row, tsc);
+                enter(phase.wrapping_sub(BACK.wrapping_sub(AWAY)));
+            }
+            (Event::SchedIn, AWAY..BACK) => {
+                clock.since.store(tsc, Relaxed);
+                enter(phase.wrapping_add(BACK.wrapping_sub(AWAY)));
+            }
+            _ => (),
         }
     }
 
-    /// Returns the row of the latest exit if it is in one of these phases and was
-    /// recorded in the current epoch.
-    fn current(&self, epochs: &Epochs, phases: &[u64]) -> Option<(&Row, usize)> {
-        let state = self.clock.state.load(Relaxed) ^ epochs.current();
-        if !phases.contains(&(state & !ROW)) {
-            return None;
+    /// Ends a stretch of handling.
+    fn sched_out(&self, row: &Row, tsc: u64) {
+        row.charge(&self.clock.spent, self.clock.stretch(tsc));
+        if self.clock.stretch(tsc).is_none() {
+            // Nothing covers this start: the exit is not timed any more.
+            self.clock.start.store(0, Relaxed);
         }
-        let number = (state & ROW) as usize;
-        Some((self.counters.rows.get(number)?, number))
+    }
+
+    /// Returns the row of the latest exit, and its number.
+    #[inline(always)]
+    fn row(&self) -> Option<(&Row, usize)> {
+        let number = self.clock.reason.load(Relaxed) as usize;
+        match self.counters.rows.get(number) {
+            Some(row) => Some((row, number)),
+            None => self.last_row(),
+        }
+    }
+
+    /// Returns the row of reasons past the table's end, which hardly occur.
+    #[cold]
+    fn last_row(&self) -> Option<(&Row, usize)> {
+        Some((self.counters.rows.get(LAST_ROW)?, LAST_ROW))
     }
 }
 
 impl Clock {
-    fn set_phase(&self, phase: u64) {
-        let state = self.state.load(Relaxed) & !PHASE;
-        self.state.store(state | phase, Relaxed);
+    /// Returns how long the current stretch was; `None` if the clock went back.
+    fn stretch(&self, tsc: u64) -> Option<u64> {
+        tsc.checked_sub(self.since.load(Relaxed))
     }
 }
 
 impl Row {
-    /// Adds the time of one exit, which is not 0: a clock that stands still is
-    /// as wrong as one that goes back.
     #[inline(always)]
-    fn time(&self, hist: Option<&Hist>, number: usize, cycles: u64) {
+    fn count(&self, l2: u64) {
+        add(&self.exits, 1);
+        add(&self.l2, l2);
+    }
+
+    /// Adds a time to one of the accounts, or counts it as dropped.
+    fn charge(&self, account: &AtomicU64, cycles: Option<u64>) {
+        match cycles {
+            Some(cycles) => add(account, cycles),
+            None => add(&self.dropped, 1),
+        }
+    }
+
+    /// Adds the handling time of one exit. A clock that stands still is as wrong as
+    /// one that goes back: the timing is dropped.
+    #[inline(always)]
+    fn time(&self, hist: Option<&Hist>, number: usize, start: u64, end: u64) {
+        if end <= start {
+            add(&self.dropped, 1);
+            return;
+        }
+        let cycles = end.wrapping_sub(start);
         add(&self.cycles, cycles);
         if cycles < self.min.load(Relaxed) {
             self.min.store(cycles, Relaxed);
@@ -315,10 +330,4 @@ impl Row {
             hist.record(number, cycles);
         }
     }
-}
-
-/// Returns the row of reasons past the table's end, which never occur.
-#[cold]
-fn last_row() -> u64 {
-    LAST_ROW
 }

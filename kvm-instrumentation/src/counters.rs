@@ -18,7 +18,7 @@ use crate::{abi, reason};
 pub const ROWS: usize = reason::COUNT + 1;
 
 /// The row of reasons past the table's end.
-pub(crate) const LAST_ROW: u64 = reason::COUNT as u64;
+pub(crate) const LAST_ROW: usize = reason::COUNT;
 
 /// The counters of one row: one cache line.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@
 use core::mem::{align_of, offset_of, size_of};
 
 use crate::answer::{Config, Query, Step};
-use crate::clock::{Clock, Event, Vcpu};
+use crate::clock::{Clock, Event, Vcpu, HANDLING, HANDLING_L2};
 use crate::counters::{Counters, Row, ROWS};
 use crate::hist::{Hist, GROUPS, LINES};
 use crate::{abi, boundary, c, reason};
@@ -24,10 +24,9 @@ macro_rules! same_signature {
 }
 
 same_signature! {
-    exit_stats_exit: fn(*mut c::exit_stats_vcpu, u32, bool, u64) -> ();
     exit_stats_handled: fn(*mut c::exit_stats_vcpu, u64) -> ();
     exit_stats_event: fn(*mut c::exit_stats_vcpu, u32, u64) -> ();
-    exit_stats_arm: fn(bool) -> ();
+    exit_stats_arm: fn(bool, u64) -> ();
     exit_stats_query_begin:
         fn(*mut c::exit_stats_query, *const c::exit_stats_config, u32, u32) -> u32;
     exit_stats_query_add:
@@ -74,8 +73,8 @@ same_layout! {
     }
     exit_stats_hist = Hist { group = groups, used = used, line = lines }
     exit_stats_clock = Clock {
-        start = start, state = state, since = since, spent = spent, hist = hist,
-        reserved = reserved
+        start = start, reason = reason, phase = phase, since = since, spent = spent,
+        hist = hist, reserved = reserved
     }
     exit_stats_vcpu = Vcpu { clock = clock, counters = counters }
     exit_stats_config = Config {
@@ -117,6 +116,8 @@ same_number! {
     EXIT_STATS_DROPPED = abi::DROPPED;
     EXIT_STATS_BUCKET = abi::BUCKET;
     EXIT_STATS_SNAPSHOT = abi::SNAPSHOT;
+    EXIT_STATS_HANDLING_L1 = HANDLING;
+    EXIT_STATS_HANDLING_L2 = HANDLING_L2;
     EXIT_STATS_BLOCK_BEGIN = Event::BlockBegin;
     EXIT_STATS_BLOCK_END = Event::BlockEnd;
     EXIT_STATS_USER_BEGIN = Event::UserBegin;

@@ -214,6 +214,18 @@ fn smallest_and_largest_are_of_what_happened_on_any_vcpu() {
 }
 
 #[test]
+fn a_bucket_that_one_vcpu_cannot_tell_is_answered_as_undefined() {
+    let mut vm = Vm::new(2, true);
+    vm.exit(0, 10, false, 0, 40);
+    assert_eq!(vm.select(10, abi::BUCKET + 5, false).value(), 1);
+    let hist = vm.vcpus[1].1.take();
+    assert_eq!(vm.select(10, abi::BUCKET + 5, false), Regs::UNDEFINED);
+    vm.vcpus[1].1 = hist;
+    vm.config.hist = false;
+    assert_eq!(vm.select(10, abi::BUCKET + 5, false), Regs::UNDEFINED);
+}
+
+#[test]
 fn a_total_is_the_sum_of_its_parts_and_nothing_is_dropped() {
     let vm = Vm::new(3, true);
     let (mut total, mut beyond) = ([0_u64; 3], [0_u64; 3]);
@@ -236,11 +248,13 @@ fn a_total_is_the_sum_of_its_parts_and_nothing_is_dropped() {
         }
     }
     for vcpu in &vm.vcpus {
-        vcpu.0.event(&vm.epochs, Event::EntryFailed, 0);
-        vcpu.0.event(&vm.epochs, Event::EntryEmulated, 0);
-        vcpu.0.event(&vm.epochs, Event::EntryEmulated, 0);
+        vcpu.0.event(&vm.armed, Event::EntryFailed, 0);
+        vcpu.0.event(&vm.armed, Event::EntryEmulated, 0);
+        vcpu.0.event(&vm.armed, Event::EntryEmulated, 0);
     }
-    vm.select(0, abi::SNAPSHOT, false);
+    for _ in 0..2 {
+        vm.select(0, abi::SNAPSHOT, false);
+    }
     for snapshot in [false, true] {
         for (n, field) in [abi::EXITS, abi::CYCLES, abi::L2].into_iter().enumerate() {
             let get = |reason| vm.select(reason, field, snapshot).value();

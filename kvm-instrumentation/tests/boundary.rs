@@ -19,11 +19,9 @@ fn zeroed<T>() -> Box<T> {
 }
 
 fn exit(vcpu: &mut Vcpu, reason: u32, l2: bool, start: u64, end: u64) {
+    vcpu.exit(reason, l2, start);
     // SAFETY: The vCPU is valid, and only this thread has it.
-    unsafe {
-        exit_stats_exit(vcpu, reason, l2, start);
-        exit_stats_handled(vcpu, end);
-    }
+    unsafe { exit_stats_handled(vcpu, end) };
 }
 
 fn value(counters: *const Counters, hist: *const Hist, reason: u32, field: u32) -> Option<u64> {
@@ -127,10 +125,25 @@ fn sets_are_taken_merged_and_subtracted() {
         );
         assert_eq!(value(&*snapshot, &*hist, 11, abi::BUCKET + 7), Some(0));
     }
+    let mut live = zeroed::<Hist>();
+    for count in 1..3 {
+        // SAFETY: All pointers are valid.
+        unsafe {
+            exit_stats_merge(&mut *snapshot, &mut *live, counters, &*hist);
+            exit_stats_snapshot_begin(&mut *snapshot, &mut *hist);
+            exit_stats_merge(&mut *snapshot, null_mut(), counters, null());
+        }
+        assert_eq!(snapshot.generation(), 3 + count);
+        assert_eq!(
+            value(&*snapshot, &*hist, 10, abi::BUCKET + 7),
+            Some(0),
+            "cleared"
+        );
+    }
     // SAFETY: All pointers are valid, or null for histograms.
     unsafe { exit_stats_subtract(&mut *snapshot, null_mut(), counters, null()) };
     assert_eq!(value(&*snapshot, null(), abi::TOTAL, abi::EXITS), Some(0));
-    assert_eq!(snapshot.generation(), 3);
+    assert_eq!(snapshot.generation(), 5);
 }
 
 #[test]

@@ -151,16 +151,12 @@ fn the_object_needs_nothing_cannot_panic_and_locks_nothing() {
         let exchanges = instruction.starts_with("xchg") && instruction.contains('(');
         assert!(!exchanges && !instruction.starts_with("lock"), "{line}");
     }
-    // On the way of every exit: what the lab counts, with some room.
-    for (function, most) in [("exit_stats_exit", 16), ("exit_stats_handled", 52)] {
-        let instructions = instructions(&object, function);
-        assert!(
-            !instructions.is_empty() && instructions.len() <= most,
-            "{instructions:#?}"
-        );
-        let calls = instructions.iter().filter(|i| i.starts_with("call"));
-        assert_eq!(calls.count(), 0, "{instructions:#?}");
-    }
+    // On the way of every exit: 30 of these without histograms, 44 with, and the rest
+    // is for what is rare.
+    let instructions = instructions(&object, "exit_stats_handled");
+    assert!((30..60).contains(&instructions.len()), "{instructions:#?}");
+    let calls = instructions.iter().filter(|i| i.starts_with("call"));
+    assert_eq!(calls.count(), 0, "{instructions:#?}");
 }
 
 #[test]
@@ -172,6 +168,7 @@ fn the_header_compiles_as_c() {
                 "-Wall",
                 "-Wextra",
                 "-Werror",
+                "-Wno-unused-function",
                 "-fsyntax-only",
                 "-xc",
             ])
@@ -191,17 +188,50 @@ fn the_header_compiles_as_c() {
 }
 
 #[test]
+fn the_headers_inline_part_latches_the_basic_reason_and_the_level() {
+    let build = Build::new("latch");
+    let program = r#"
+        #include "exit_stats.h"
+        static struct exit_stats_vcpu s;
+        int main(void)
+        {
+            s.clock.start = 7;
+            exit_stats_exit(&s, 0x8c00000a, false);
+            if (s.clock.reason != 10 || s.clock.phase != EXIT_STATS_HANDLING_L1)
+                return 1;
+            exit_stats_exit(&s, 0xffff, true);
+            return s.clock.reason != 0xffff || s.clock.phase != EXIT_STATS_HANDLING_L2 ||
+                   s.clock.start != 7;
+        }"#;
+    fs::write(build.dir.join("latch.c"), program).unwrap();
+    let compiled = Command::new("cc")
+        .current_dir(&build.dir)
+        .args([
+            "-Wall",
+            "-Werror",
+            "-I.",
+            "-I",
+            &format!("{ROOM}/tests/host"),
+        ])
+        .args(["latch.c", "-olatch"])
+        .status();
+    assert!(compiled.unwrap().success());
+    let run = Command::new(build.dir.join("latch")).status();
+    assert!(run.unwrap().success());
+}
+
+#[test]
 fn what_differs_between_header_and_rust_does_not_compile() {
     let cases = [
         (
             "a wider argument",
-            "u32 reason, bool l2, u64 tsc",
-            "u64 reason, bool l2, u64 tsc",
+            "u32 event, u64 tsc",
+            "u64 event, u64 tsc",
         ),
         (
             "an argument more",
-            "void exit_stats_arm(bool on)",
-            "void exit_stats_arm(bool on, u32 x)",
+            "void exit_stats_arm(bool on, u64 tsc)",
+            "void exit_stats_arm(bool on, u64 tsc, u32 x)",
         ),
         (
             "another result",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Expect that histograms are exact, and that sets of counters add and subtract.
 
-use exit_stats::clock::{Epochs, Event, Vcpu};
+use exit_stats::clock::{Armed, Event, Vcpu};
 use exit_stats::counters::{Figure, Scope};
 use exit_stats::hist::{bucket_of, Hist, LINES};
 use exit_stats::reason;
@@ -27,11 +27,11 @@ fn a_bucket_holds_its_octave_exactly() {
         assert_eq!(bucket_of(low), k);
         assert_eq!(bucket_of(low | (low - 1)), k);
     }
-    let (vcpu, epochs, hist) = (Vcpu::default(), Epochs::new(), Hist::default());
+    let (vcpu, armed, hist) = (Vcpu::default(), Armed::new(), Hist::default());
     for k in 0..64 {
         for _ in 0..=k {
-            vcpu.exit(&epochs, 48, false, 0);
-            vcpu.handled(&epochs, Some(&hist), 1_u64 << k);
+            vcpu.exit(48, false, 1);
+            vcpu.handled(&armed, Some(&hist), 1 + (1_u64 << k));
         }
     }
     for k in 0..64 {
@@ -52,11 +52,11 @@ fn a_bucket_holds_its_octave_exactly() {
 
 #[test]
 fn when_the_lines_run_out_no_bucket_lies() {
-    let (vcpu, epochs, hist) = (Vcpu::default(), Epochs::new(), Hist::default());
+    let (vcpu, armed, hist) = (Vcpu::default(), Armed::new(), Hist::default());
     // Three lines for each reason fit.
-    let record = |number, k| {
-        vcpu.exit(&epochs, number, false, 0);
-        vcpu.handled(&epochs, Some(&hist), 1_u64 << k);
+    let record = |number, k: u32| {
+        vcpu.exit(number, false, 1);
+        vcpu.handled(&armed, Some(&hist), 1_u64 + (1_u64 << k));
     };
     let bucket = |n: u32, k| {
         vcpu.counters()
@@ -112,10 +112,10 @@ fn when_the_lines_run_out_no_bucket_lies() {
 
 #[test]
 fn a_sum_with_a_part_without_histograms_has_none_for_what_that_part_timed() {
-    let (vcpu, epochs) = (Vcpu::default(), Epochs::new());
-    vcpu.exit(&epochs, 10, false, 0);
-    vcpu.handled(&epochs, None, 100);
-    vcpu.exit(&epochs, 12, false, 0);
+    let (vcpu, armed) = (Vcpu::default(), Armed::new());
+    vcpu.exit(10, false, 1);
+    vcpu.handled(&armed, None, 101);
+    vcpu.exit(12, false, 1);
     let (sum, hist) = (Vcpu::default(), Hist::default());
     sum.counters().merge(vcpu.counters());
     hist.merge(vcpu.counters(), None);
@@ -131,18 +131,18 @@ fn a_sum_with_a_part_without_histograms_has_none_for_what_that_part_timed() {
 
 #[test]
 fn a_baseline_is_taken_away_and_never_below_zero() {
-    let (vcpu, epochs, base) = (Vcpu::default(), Epochs::new(), Vcpu::default());
-    let exit = |number, cycles| {
-        vcpu.exit(&epochs, number, true, 0);
-        vcpu.handled(&epochs, None, cycles);
+    let (vcpu, armed, base) = (Vcpu::default(), Armed::new(), Vcpu::default());
+    let exit = |number, cycles: u64| {
+        vcpu.exit(number, true, 1);
+        vcpu.handled(&armed, None, 1 + cycles);
     };
     exit(10, 5);
     exit(12, 7);
-    vcpu.event(&epochs, Event::EntryFailed, 0);
-    vcpu.event(&epochs, Event::EntryEmulated, 0);
+    vcpu.event(&armed, Event::EntryFailed, 0);
+    vcpu.event(&armed, Event::EntryEmulated, 0);
     base.counters().merge(vcpu.counters());
     exit(10, 100);
-    vcpu.event(&epochs, Event::EntryEmulated, 0);
+    vcpu.event(&armed, Event::EntryEmulated, 0);
     let view = Vcpu::default();
     view.counters().merge(vcpu.counters());
     view.counters().subtract(base.counters());

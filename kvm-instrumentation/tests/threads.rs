@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
 use exit_stats::abi;
-use exit_stats::clock::{Epochs, Vcpu};
+use exit_stats::clock::{Armed, Vcpu};
 use exit_stats::counters::{Counters, Figure, Scope};
 use exit_stats::reason;
 
@@ -20,15 +20,15 @@ fn get(counters: &Counters, number: u32, figure: Figure) -> u64 {
 
 #[test]
 fn readers_see_whole_words_that_only_grow_and_snapshots_that_add_up() {
-    let epochs = Epochs::new();
+    let armed = Armed::new();
     let numbers: Vec<u32> = reason::all()
         .map(|r| r.number.into())
         .chain([300])
         .collect();
     let record = |vcpu: &Vcpu, n: u64| {
         let number = numbers[n as usize % numbers.len()];
-        vcpu.exit(&epochs, number, n % 2 == 0, 1);
-        vcpu.handled(&epochs, None, 1 + CYCLES);
+        vcpu.exit(number, n % 2 == 0, 1);
+        vcpu.handled(&armed, None, 1 + CYCLES);
     };
     let vcpus = [Vcpu::default(), Vcpu::default()];
     let done = AtomicBool::new(false);

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 
 use exit_stats::abi::{self, Layout, Regs, Role, Selector};
 use exit_stats::answer::{Config, Query, Step};
-use exit_stats::clock::{Epochs, Vcpu};
+use exit_stats::clock::{Armed, Vcpu};
 use exit_stats::counters::Counters;
 use exit_stats::hist::Hist;
 use exit_stats::reader::CpuidReader;
@@ -15,7 +15,7 @@ use exit_stats::reader::CpuidReader;
 pub struct Vm {
     pub config: Config,
     pub vcpus: Vec<(Vcpu, Option<Box<Hist>>)>,
-    pub epochs: Epochs,
+    pub armed: Armed,
     pub snapshot: RefCell<Option<(Counters, Option<Box<Hist>>)>>,
     pub memory: Cell<bool>,
     /// Runs before every CPUID, as other vCPUs do.
@@ -35,7 +35,7 @@ impl Vm {
             vcpus: (0..vcpus)
                 .map(|_| (Vcpu::default(), histograms()))
                 .collect(),
-            epochs: Epochs::new(),
+            armed: Armed::new(),
             snapshot: RefCell::new(None),
             memory: Cell::new(true),
             meanwhile: Box::new(|_| ()),
@@ -44,8 +44,10 @@ impl Vm {
 
     pub fn exit(&self, vcpu: usize, reason: u32, l2: bool, start: u64, cycles: u64) {
         let (vcpu, hist) = &self.vcpus[vcpu];
-        vcpu.exit(&self.epochs, reason, l2, start);
-        vcpu.handled(&self.epochs, hist.as_deref(), start + cycles);
+        // Exits at the very instant of arming are not timed.
+        let start = start + 1;
+        vcpu.exit(reason, l2, start);
+        vcpu.handled(&self.armed, hist.as_deref(), start + cycles);
     }
 
     /// What KVM does for CPUID; `None` is that it answers as if unpatched.
