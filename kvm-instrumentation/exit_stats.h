@@ -281,7 +281,8 @@ void exit_stats_event(struct exit_stats_vcpu *s, u32 event, u64 tsc);
  * A static key is patched one place after the other, so near a switch an exit
  * may be recorded of which some instants are not.  Such an exit is counted but
  * never timed: only one that began while armed, with no call of this function
- * since.  It starts armed.  Callers serialise it.
+ * since.  It starts armed, so disarm it before the key is first switched on.
+ * Callers serialise it.
  */
 void exit_stats_arm(bool on, u64 tsc);
 
