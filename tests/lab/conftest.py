@@ -13,7 +13,7 @@ import pytest
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "scripts"))
 
-from vmxlab import kernel, toolchain  # noqa: E402
+from vmxlab import kernel  # noqa: E402
 
 # Set by scripts/run-tests: the second kernel, or why there is none.
 SECOND = os.environ.get("VMXSCOPE_SECOND", "7.3")
@@ -105,11 +105,8 @@ def msrdump(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def vmxscope() -> Path:
     """The command-line program, built as people copy it into a guest."""
-    target = toolchain.chosen()["STATIC_TARGET"]
-    command = [toolchain.chosen()["CARGO"], "build", "--quiet", "--release", "--locked",
-               "--package", "vmxscope", "--target", target]
-    subprocess.run(command, cwd=REPO, check=True, env=toolchain.make_env())
-    return REPO / "target" / target / "release/vmxscope"
+    done = subprocess.run([REPO / "scripts/build-cli"], check=True, stdout=subprocess.PIPE, text=True)
+    return Path(done.stdout.strip())
 
 
 @pytest.fixture(scope="session")
