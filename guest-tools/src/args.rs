@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use exit_stats::abi::{Layout, LAYOUTS};
@@ -32,6 +34,14 @@ pub struct Cli {
     pub color: When,
 }
 
+impl Cli {
+    /// Whether standard output belongs to a command that is run, so that this
+    /// program's own output goes to standard error.
+    pub fn prints_beside_a_command(&self) -> bool {
+        matches!(self.command, Command::Stat(_))
+    }
+}
+
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum When {
@@ -48,6 +58,8 @@ pub enum When {
 pub enum Command {
     /// Show the VM exits of this guest by reason, with what they cost
     Exits(ExitsArgs),
+    /// Run a command and show which exits it cost
+    Stat(StatArgs),
     /// Print the registers of a CPUID leaf, as the cpuid program does
     Leaf(LeafArgs),
     /// Test that the host serves the leaves by their rules
@@ -138,6 +150,50 @@ pub struct ExitsArgs {
     pub form: Form,
 }
 
+/// `vmxscope stat`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  vmxscope stat -- make -j2
+  vmxscope stat -r 10 --sort count -- ./benchmark
+  vmxscope stat -o stat.json --json -- sh -c 'curl -s http://localhost/ | wc -c'
+
+exits are all that this guest had while the command ran. own are those by which this program
+read them, idle is what the guest has anyway in such a time (--idle: measured before), and net
+is what is left: the command's. The result goes to standard error, so that the command's own
+output can be used; its exit status is passed on (128 + N if signal N ended it, 126 and 127 if
+it could not be run).")]
+pub struct StatArgs {
+    /// Run the command N times and show averages, with the deviation between runs
+    #[arg(short, long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub repeat: u32,
+    /// Measure the idle guest for so long first, such as 500ms or 2s; 0 leaves it out
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub idle: Duration,
+    /// Sort by this
+    #[arg(long, value_name = "KEY", default_value = "time")]
+    pub sort: Sort,
+    /// Show no more than N reasons
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    /// Write the result into this file
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Read on this CPU (default: the lowest that may be used)
+    #[arg(long, value_name = "N")]
+    pub cpu: Option<usize>,
+    /// Read a host that has no discovery leaf by this layout of the course
+    #[arg(long, value_name = "NAME", value_parser = layout)]
+    pub layout: Option<Layout>,
+    /// The form of the output.
+    #[command(flatten)]
+    pub form: Form,
+    /// The command, and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
 /// `vmxscope leaf`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -201,5 +257,45 @@ fn range(text: &str) -> Result<(u32, u32), String> {
         None => Err("the range ends before it begins".into()),
         Some(65536..) => Err("more than 65,536 subleaves".into()),
         Some(_) => Ok((first, last)),
+    }
+}
+
+/// Reads a time such as `500ms`, `2s`, `1.5s` or `3m`; without a unit it is seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("the units are ms, s, m and h".into()),
+    };
+    let number: f64 = digits
+        .parse()
+        .map_err(|_| "not a time such as 500ms or 2s")?;
+    match number * unit {
+        seconds if (0.0..=1e9).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("not a time between 0 and some years".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_of_the_options_are_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units_and_wrong_ones_are_refused() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "s", "-1s", "5 parsecs", "nan", "inf", "1e30h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -33,8 +33,8 @@ pub struct Wanted {
 pub struct Guest<'a> {
     cpu: &'a Counted<'a>,
     how: How<'a>,
-    /// What discovery and everything else of this program cost so far.
-    attempts: u32,
+    /// The CPU on which all is read, since a snapshot is one CPU's.
+    at: usize,
 }
 
 enum How<'a> {
@@ -46,7 +46,7 @@ impl<'a> Guest<'a> {
     /// Pins this thread to a CPU, the lowest allowed if none is named, and asks by
     /// the discovery leaf. A `layout` is for hosts without that leaf.
     pub fn open(cpu: &'a Counted<'a>, pin: Option<usize>, layout: Option<Layout>) -> Result<Self> {
-        pin_to(cpu, pin)?;
+        let at = pin_to(cpu, pin)?;
         let how = match (Reader::probe(cpu), layout) {
             (Ok(reader), None) => How::Discovered(reader),
             (Ok(reader), Some(layout)) if reader.interface().layout == layout => {
@@ -65,11 +65,8 @@ impl<'a> Guest<'a> {
             }
             (Err(why), _) => return Err(platform::no_statistics(cpu, why)),
         };
-        Ok(Self {
-            cpu,
-            how,
-            attempts: ATTEMPTS,
-        })
+        release(cpu)?;
+        Ok(Self { cpu, how, at })
     }
 
     /// What the host offers; `None` if it has no discovery leaf.
@@ -82,17 +79,19 @@ impl<'a> Guest<'a> {
 
     /// Reads everything, of one instant if the host can do that.
     pub fn read(&self, wanted: Wanted) -> Result<View> {
+        pin_to(self.cpu, Some(self.at))?;
         let before = self.cpu.executed();
         let mut view = match &self.how {
             How::Told(layout) => self.read_leaves(*layout),
             How::Discovered(reader) => self.read_reader(reader, wanted)?,
         };
         view.read_exits = self.cpu.executed() - before;
+        release(self.cpu)?;
         Ok(view)
     }
 
     fn read_reader(&self, reader: &Reader<&'a Counted<'a>>, wanted: Wanted) -> Result<View> {
-        for _ in 0..self.attempts {
+        for _ in 0..ATTEMPTS {
             let taken = reader.take();
             let own = self.cpu.executed();
             // Without memory for a snapshot the host answers live figures.
@@ -110,7 +109,7 @@ impl<'a> Guest<'a> {
         Err(Error::Unstable(format!(
             "{} snapshots in turn were replaced while they were read: another program on this \
              CPU reads them too.\nUse another CPU (--cpu N), or end the other reader.",
-            self.attempts
+            ATTEMPTS
         )))
     }
 
@@ -264,6 +263,11 @@ pub fn pin_to(cpu: &dyn Processor, wanted: Option<usize>) -> Result<usize> {
     cpu.pin(number)
         .map_err(|error| Error::system(format!("cannot stay on CPU {number}"), error))?;
     Ok(number)
+}
+
+fn release(cpu: &dyn Processor) -> Result<()> {
+    let result = cpu.release();
+    result.map_err(|error| Error::system("cannot give up the CPU", error))
 }
 
 fn list(cpus: &[usize]) -> String {

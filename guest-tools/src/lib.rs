@@ -7,6 +7,7 @@
 pub mod args;
 pub mod bars;
 pub mod check;
+pub mod child;
 pub mod error;
 pub mod exits;
 pub mod format;
@@ -16,6 +17,8 @@ pub mod names;
 pub mod output;
 pub mod platform;
 pub mod processor;
+pub mod stat;
+pub mod stat_show;
 pub mod table;
 pub mod units;
 pub mod view;
@@ -29,6 +32,7 @@ use processor::Processor;
 pub fn run(cli: &Cli, processor: &dyn Processor, out: &mut Output<'_>) -> Result<u8> {
     match &cli.command {
         Command::Exits(args) => exits::run(args, processor, out)?,
+        Command::Stat(args) => return stat::run(args, processor, out),
         Command::Leaf(args) => leaf::run(args, processor, out)?,
         Command::Check(args) => return check::run(args, processor, out),
     }

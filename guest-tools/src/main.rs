@@ -12,10 +12,17 @@ use vmxscope::processor::ThisCpu;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let mut stdout = BufWriter::new(io::stdout().lock());
+    let mut to: Box<dyn Write> = match cli.prints_beside_a_command() {
+        true => Box::new(io::stderr()),
+        false => Box::new(io::stdout().lock()),
+    };
+    let mut to = BufWriter::new(&mut to);
     let mut out = Output {
-        to: &mut stdout,
-        look: Look::of_stdout(cli.color),
+        to: &mut to,
+        look: match cli.prints_beside_a_command() {
+            true => Look::of(&io::stderr(), cli.color),
+            false => Look::of(&io::stdout(), cli.color),
+        },
     };
     let result = vmxscope::run(&cli, &ThisCpu::default(), &mut out)
         .and_then(|status| out.flush().map(|()| status).map_err(Error::Output));

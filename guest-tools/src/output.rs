@@ -3,6 +3,7 @@
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use crate::args::When;
 
@@ -22,16 +23,16 @@ impl Look {
         width: None,
     };
 
-    /// The look for standard output.
-    pub fn of_stdout(when: When) -> Self {
-        let terminal = io::stdout().is_terminal();
+    /// The look for standard output or standard error.
+    pub fn of(to: &(impl IsTerminal + AsFd), when: When) -> Self {
+        let terminal = to.is_terminal();
         Self {
             color: match when {
                 When::Always => true,
                 When::Never => false,
                 When::Auto => terminal && colors_are_welcome(),
             },
-            width: terminal.then(terminal_width).flatten(),
+            width: terminal.then(|| width_of(to)).flatten(),
         }
     }
 
@@ -69,8 +70,8 @@ fn colors_are_welcome() -> bool {
     !refused && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-fn terminal_width() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+fn width_of(terminal: &impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
     (size.ws_col != 0).then_some(size.ws_col.into())
 }
 

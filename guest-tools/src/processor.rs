@@ -16,6 +16,9 @@ pub trait Processor: CpuidReader {
     /// Keeps this thread on one CPU from now on.
     fn pin(&self, cpu: usize) -> io::Result<()>;
 
+    /// Lets this thread, and what it starts, run where it could at first.
+    fn release(&self) -> io::Result<()>;
+
     /// The name of the machine that they are in.
     fn machine(&self) -> String;
 }
@@ -69,6 +72,13 @@ impl Processor for ThisCpu {
         Ok(sched_setaffinity(None, &set)?)
     }
 
+    fn release(&self) -> io::Result<()> {
+        match &self.allowed {
+            Ok(set) => Ok(sched_setaffinity(None, set)?),
+            Err(error) => Err(error.kind().into()),
+        }
+    }
+
     fn machine(&self) -> String {
         std::fs::read_to_string("/proc/sys/kernel/hostname")
             .map_or_else(|_| "guest".into(), |name| name.trim().to_string())
@@ -110,6 +120,10 @@ impl Processor for Counted<'_> {
 
     fn pin(&self, cpu: usize) -> io::Result<()> {
         self.processor.pin(cpu)
+    }
+
+    fn release(&self) -> io::Result<()> {
+        self.processor.release()
     }
 
     fn machine(&self) -> String {

@@ -35,6 +35,10 @@ pub struct Machine {
     pub memory: bool,
     /// How many times a snapshot is replaced while it is read.
     pub disturbed: Cell<u32>,
+    /// What happens when the program lets go of its CPU for the n-th time, which it
+    /// does after each reading.
+    pub meanwhile: fn(&Machine, u32),
+    pub released: Cell<u32>,
     pub pinned: Cell<usize>,
     pub vcpu: Vcpu,
     pub hist: Box<Hist>,
@@ -60,6 +64,8 @@ impl Machine {
             cpus: 2,
             memory: true,
             disturbed: Cell::new(0),
+            meanwhile: |_, _| (),
+            released: Cell::new(0),
             pinned: Cell::new(0),
             vcpu: Vcpu::default(),
             hist: Box::default(),
@@ -189,6 +195,13 @@ impl Processor for Machine {
 
     fn pin(&self, cpu: usize) -> io::Result<()> {
         self.pinned.set(cpu);
+        Ok(())
+    }
+
+    fn release(&self) -> io::Result<()> {
+        let times = self.released.get() + 1;
+        self.released.set(times);
+        (self.meanwhile)(self, times);
         Ok(())
     }
 
