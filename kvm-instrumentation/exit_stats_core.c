@@ -22,6 +22,8 @@
 #include <linux/slab.h>
 #include <linux/srcu.h>
 
+#include <asm/tsc.h>
+
 #include "exit_stats_hooks.h"
 
 /* Serialises the writers of everything below. */
@@ -58,10 +60,10 @@ static void exit_stats_update_key(void)
 	 * The hooks are patched one after the other: disarmed meanwhile, so that
 	 * no exit is recorded by some of them and missed by the others.
 	 */
-	exit_stats_arm(false);
+	exit_stats_arm(false, rdtsc());
 	if (on) {
 		static_branch_enable(&kvm_exit_stats_key);
-		exit_stats_arm(true);
+		exit_stats_arm(true, rdtsc());
 	} else {
 		static_branch_disable(&kvm_exit_stats_key);
 	}

@@ -3,8 +3,7 @@
  * Counts and times of VM exits: the hooks that KVM calls.
  *
  * With CONFIG_KVM_EXIT_STATS off every one of them is empty.  With the option
- * on and the static key off, the exit path has the patched-out jumps and one
- * test of a field that stays zero.
+ * on and the static key off, the exit path has the patched-out jumps.
  */
 #ifndef __KVM_X86_EXIT_STATS_HOOKS_H
 #define __KVM_X86_EXIT_STATS_HOOKS_H
@@ -26,8 +25,7 @@ struct dentry;
 /* On when the vendor module counts and kvm.exit_stats says so. */
 DECLARE_STATIC_KEY_FALSE(kvm_exit_stats_key);
 
-/* Recording, for the vendor module as well. */
-void __kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason);
+/* What is rarer than an exit; for the vendor module as well. */
 void __kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 event);
 
 /* Lifecycle. */
@@ -64,28 +62,31 @@ void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm);
 static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu)
 {
 	if (static_branch_likely(&kvm_exit_stats_key))
-		vcpu->arch.exit_stats.tsc = rdtsc();
+		vcpu->arch.exit_stats.live.clock.start = rdtsc();
 }
 
 /**
  * kvm_exit_stats_exit() - record a hardware VM exit
  * @vcpu:	the vCPU
  * @reason:	the exit reason as the hardware gave it, flags included
+ * @l2:		the vCPU was running a nested guest
  *
- * Keyed by the stamp and not by the static key: if that is switched between
- * the two, an exit is recorded with its own time or not at all.
+ * Latches both, for the handler may change them; kvm_exit_stats_handled()
+ * counts.
  */
-static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason)
+static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason, bool l2)
 {
-	if (vcpu->arch.exit_stats.tsc)
-		__kvm_exit_stats_exit(vcpu, reason);
+	if (static_branch_likely(&kvm_exit_stats_key))
+		exit_stats_exit(&vcpu->arch.exit_stats.live, reason, l2);
 }
 
 /**
  * kvm_exit_stats_handled() - the latest exit has been handled
  * @vcpu:	the vCPU
  *
- * When the exit handler has returned, and before a fastpath's re-entry.
+ * When the exit handler has returned, and before a fastpath's re-entry.  If
+ * both happen to an exit, which is so when a request is pending at re-entry,
+ * the first is its end.
  */
 static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu)
 {
@@ -105,7 +106,6 @@ static __always_inline void kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 even
  */
 static __always_inline void kvm_exit_stats_entry_failed(struct kvm_vcpu *vcpu)
 {
-	vcpu->arch.exit_stats.tsc = 0;
 	kvm_exit_stats_event(vcpu, EXIT_STATS_ENTRY_FAILED);
 }
 
@@ -194,7 +194,7 @@ static inline void kvm_exit_stats_create_debugfs(struct dentry *dir) {}
 static inline void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm) {}
 
 static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu) {}
-static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason) {}
+static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason, bool l2) {}
 static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_entry_failed(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_entry_emulated(struct kvm_vcpu *vcpu) {}

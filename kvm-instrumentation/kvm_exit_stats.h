@@ -28,13 +28,11 @@ struct kvm_exit_stats_set {
 /**
  * struct kvm_exit_stats_vcpu - a vCPU's share
  * @live:	the counters and their timing, recorded by the Rust object
- * @tsc:	the clock at the VM exit that is not recorded yet, else 0
  * @snapshot:	the guest's snapshot, made at its first request and private to
  *		the vCPU's thread
  */
 struct kvm_exit_stats_vcpu {
 	struct exit_stats_vcpu live;
-	u64 tsc;
 	struct kvm_exit_stats_set snapshot;
 };
 
