@@ -312,7 +312,7 @@ fn actions() -> impl Strategy<Value = Vec<(Action, i64)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn any_sequence_of_events_is_accounted_as_the_naive_model_does(actions in actions()) {
