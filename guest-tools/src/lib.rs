@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod bars;
+pub mod caps;
 pub mod check;
 pub mod child;
 pub mod error;
@@ -33,6 +34,7 @@ pub fn run(cli: &Cli, processor: &dyn Processor, out: &mut Output<'_>) -> Result
     match &cli.command {
         Command::Exits(args) => exits::run(args, processor, out)?,
         Command::Stat(args) => return stat::run(args, processor, out),
+        Command::Caps(args) => return caps::run(args, processor, out),
         Command::Leaf(args) => leaf::run(args, processor, out)?,
         Command::Check(args) => return check::run(args, processor, out),
     }

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The capabilities of one machine, as far as they are known.
+
+use std::collections::BTreeMap;
+
+use vmx_caps::capabilities::{Capabilities, State};
+use vmx_caps::cpuid::{Identity, Signature};
+use vmx_caps::decode::{fields, Answer, Controls};
+use vmx_caps::msr::{Control, Exists, Field, Kind, Msr};
+use vmx_caps::tables::{Section, MSRS, SECTIONS};
+use vmx_caps::verdict::Verdict;
+
+/// Values by the MSR's number, and from where they are.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// Where they are from.
+    pub source: String,
+    /// The values.
+    pub caps: Capabilities,
+    /// An MSR without a value does not exist; otherwise it may just not be told.
+    pub complete: bool,
+    /// What CPUID says, where the machine itself was asked.
+    pub identity: Option<Identity>,
+    /// What a reader has to know.
+    pub notes: Vec<String>,
+}
+
+/// What is known of an MSR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact {
+    /// Its value.
+    Value(u64),
+    /// That the CPU has none.
+    Absent,
+    /// That it should be there, and cannot be read.
+    Faulted,
+    /// Nothing.
+    Untold,
+}
+
+impl Known {
+    /// Nothing, from a place.
+    pub fn new(source: impl Into<String>) -> Self {
+        Self {
+            source: source.into(),
+            caps: Capabilities::EMPTY,
+            complete: false,
+            identity: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Of values; those that are not there are not told.
+    pub fn of_values(source: impl Into<String>, values: &BTreeMap<u32, u64>) -> Self {
+        let mut known = Self::new(source);
+        for (&index, &value) in values {
+            known.caps.set(index, State::Present(value));
+        }
+        known
+    }
+
+    /// What is known of an MSR.
+    pub fn fact(&self, msr: &Msr) -> Fact {
+        match self.caps.state(msr) {
+            State::Present(value) | State::PresentNotEnumerated(value) => Fact::Value(value),
+            State::Faulted => Fact::Faulted,
+            State::NotEnumerated if self.complete || self.is_ruled_out(msr) => Fact::Absent,
+            State::NotEnumerated => Fact::Untold,
+        }
+    }
+
+    /// Whether the values that are known say that an MSR does not exist.
+    fn is_ruled_out(&self, msr: &Msr) -> bool {
+        let Exists::VmxAnd(groups) = msr.exists else {
+            return false;
+        };
+        groups.iter().any(|group| {
+            group.iter().all(|bit| {
+                let gate = MSRS.iter().find(|msr| msr.index == bit.msr);
+                match gate.map(|gate| self.fact(gate)) {
+                    Some(Fact::Value(_)) => !self.caps.bit(*bit),
+                    Some(Fact::Absent) => true,
+                    _ => false,
+                }
+            })
+        })
+    }
+
+    /// Whether VMX can be used, where the machine itself was asked.
+    pub fn verdict(&self) -> Option<Verdict> {
+        Some(Verdict::of(&self.identity?, &self.caps))
+    }
+
+    /// What is known of a control of a section: `Err` is why there is no answer.
+    pub fn control(&self, section: &Section, control: &Control) -> Result<Answer, Fact> {
+        if let Some(controls) = Controls::of(section, &self.caps) {
+            return Ok(controls.allowed().answer(control.bit));
+        }
+        match self.fact(section.msrs().0) {
+            // One half of a pair.
+            Fact::Value(_) => Err(Fact::Untold),
+            fact => Err(fact),
+        }
+    }
+
+    /// What is known of a field.
+    pub fn field(&self, msr: &'static Msr, field: &Field) -> Result<u64, Fact> {
+        match self.fact(msr) {
+            Fact::Value(value) => Ok(field.of(value)),
+            fact => Err(fact),
+        }
+    }
+}
+
+/// An identity for rules about values that came without a CPU: one with VMX.
+pub const SOME_VMX_CPU: Identity = Identity {
+    vendor: Signature(*b"GenuineIntel"),
+    vmx: true,
+    smx: false,
+    sgx: false,
+    hypervisor: None,
+};
+
+/// Something that a CPU can be asked for by name.
+#[derive(Debug, Clone, Copy)]
+pub enum Item {
+    /// A control, or a bit of CR0 or CR4.
+    Control(&'static Section, &'static Control),
+    /// A field.
+    Field(&'static Msr, &'static Field),
+}
+
+impl Item {
+    /// All there are, in the order in which people read them.
+    pub fn all() -> impl Iterator<Item = Item> {
+        SECTIONS.iter().flat_map(Self::of_section)
+    }
+
+    /// Those of a section.
+    pub fn of_section(section: &'static Section) -> Vec<Item> {
+        match *section {
+            Section::Fields(msr) => match msr.kind {
+                Kind::Fields { fields } => {
+                    fields.iter().map(|field| Item::Field(msr, field)).collect()
+                }
+                _ => Vec::new(),
+            },
+            _ => {
+                let controls = section.msrs().0.controls().iter();
+                controls
+                    .map(|control| Item::Control(section, control))
+                    .collect()
+            }
+        }
+    }
+
+    /// The SDM's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Item::Control(_, control) => control.name,
+            Item::Field(_, field) => field.name,
+        }
+    }
+
+    /// Linux's macro.
+    pub fn linux(&self) -> Option<&'static str> {
+        match self {
+            Item::Control(_, control) => control.linux,
+            Item::Field(_, field) => field.linux,
+        }
+    }
+
+    /// The MSR by which it is named: the plain one of a pair.
+    pub fn msr(&self) -> &'static Msr {
+        match self {
+            Item::Control(section, _) => section.msrs().0,
+            Item::Field(msr, _) => msr,
+        }
+    }
+
+    /// What a machine says of it, in words that can be compared.
+    pub fn said_by(&self, known: &Known) -> Result<String, Fact> {
+        match *self {
+            Item::Control(section, control) => {
+                known.control(section, control).map(|a| a.to_string())
+            }
+            Item::Field(msr, field) => {
+                known.field(msr, field)?;
+                let Fact::Value(value) = known.fact(msr) else {
+                    return Err(Fact::Untold);
+                };
+                let shown = fields(msr, value).find(|shown| shown.field == field);
+                let text = shown.map(|shown| shown.to_string()).unwrap_or_default();
+                Ok(text
+                    .strip_prefix(field.name)
+                    .and_then(|t| t.strip_prefix(": "))
+                    .unwrap_or(&text)
+                    .into())
+            }
+        }
+    }
+}
+
+impl Fact {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Fact::Value(_) => "there",
+            Fact::Absent => "no such MSR",
+            Fact::Faulted => "the MSR cannot be read",
+            Fact::Untold => "not told",
+        }
+    }
+}

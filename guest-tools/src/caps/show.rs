@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+//! One machine's capabilities, in all forms.
+
+use std::io::Write;
+
+use serde::Serialize;
+use vmx_caps::audit::audit;
+use vmx_caps::decode::{unnamed_bits, yes_no, Controls, Decoded};
+use vmx_caps::tables::{Section, SECTIONS};
+
+use crate::args::Form;
+use crate::caps::json::Caps;
+use crate::caps::known::{Fact, Item, Known};
+use crate::error::Result;
+use crate::format;
+use crate::output::Output;
+
+/// Prints it.
+pub fn show(known: &Known, form: &Form, out: &mut Output<'_>) -> Result<()> {
+    if form.json {
+        return format::json(out, &Caps::of(known));
+    }
+    if form.csv {
+        return csv(known, out);
+    }
+    if form.prometheus {
+        return prometheus(known, out);
+    }
+    let mut untold = Vec::new();
+    for section in SECTIONS {
+        match known.fact(section.msrs().0) {
+            Fact::Untold if Controls::of(section, &known.caps).is_none() => {
+                untold.push(section.msrs().0.name);
+            }
+            fact => of_section(known, section, fact, out)?,
+        }
+    }
+    let look = out.look;
+    if !untold.is_empty() {
+        let text = format!("Not told by {}: {}", known.source, untold.join(", "));
+        writeln!(out, "{}", look.dim(&text))?;
+    }
+    for violation in audit(&known.caps) {
+        writeln!(out, "{}", look.bad(&format!("contradiction: {violation}")))?;
+    }
+    if let Some(verdict) = known.verdict() {
+        writeln!(out, "{}", look.bold(&verdict.to_string()))?;
+    }
+    Ok(())
+}
+
+fn of_section(
+    known: &Known,
+    section: &'static Section,
+    fact: Fact,
+    out: &mut Output<'_>,
+) -> Result<()> {
+    let look = out.look;
+    let controls = Controls::of(section, &known.caps);
+    let msr = controls.map_or(section.msrs().0, |controls| controls.source);
+    let value = match known.fact(msr) {
+        Fact::Value(value) => format!("{value:#x}"),
+        _ => fact.words().into(),
+    };
+    let head = format!("{} ({} {:#x}): {value}", msr.title, msr.name, msr.index);
+    writeln!(out, "{}", look.bold(&head))?;
+    if let Some(controls) = controls {
+        let width = controls
+            .iter()
+            .map(|decoded| name(&decoded).chars().count())
+            .max()
+            .unwrap_or(0);
+        writeln!(
+            out,
+            "{}",
+            look.dim(&format!("  bit  {:width$}  can set  can clear", ""))
+        )?;
+        for decoded in controls.iter() {
+            let (set, clear) = (
+                yes_no(decoded.answer.can_set),
+                yes_no(decoded.answer.can_clear),
+            );
+            let note = match decoded.plain {
+                Some(plain) if plain.can_clear != decoded.answer.can_clear => {
+                    format!("  (the plain MSR: {})", yes_no(plain.can_clear))
+                }
+                _ => String::new(),
+            };
+            let line = format!(
+                "  {:>3}  {:width$}  {set:<7}  {clear}{note}",
+                decoded.bit,
+                name(&decoded)
+            );
+            let usable = decoded.answer.can_set;
+            writeln!(out, "{}", if usable { line } else { look.dim(&line) })?;
+        }
+    }
+    for item in Item::of_section(section) {
+        let (Item::Field(_, field), Ok(said)) = (item, item.said_by(known)) else {
+            continue;
+        };
+        let bits = match field.low == field.high {
+            true => field.low.to_string(),
+            false => format!("{}:{}", field.high, field.low),
+        };
+        writeln!(out, "  {bits:>5}  {}: {said}", field.name)?;
+    }
+    if let (Section::Fields(msr), Fact::Value(value)) = (section, known.fact(msr)) {
+        for bit in unnamed_bits(msr, value) {
+            writeln!(out, "  {bit:>5}  unknown bit: Yes")?;
+        }
+    }
+    Ok(writeln!(out)?)
+}
+
+fn name(decoded: &Decoded) -> String {
+    decoded
+        .control
+        .map_or_else(|| "unknown bit".into(), |control| control.name.to_string())
+}
+
+#[derive(Serialize)]
+struct Line {
+    msr: String,
+    msr_name: &'static str,
+    low: u8,
+    high: u8,
+    name: String,
+    can_set: Option<bool>,
+    can_clear: Option<bool>,
+    value: Option<u64>,
+}
+
+fn lines(known: &Known) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for section in SECTIONS {
+        if let Some(controls) = Controls::of(section, &known.caps) {
+            lines.extend(controls.iter().map(|decoded| Line {
+                msr: format!("{:#x}", controls.source.index),
+                msr_name: controls.source.name,
+                low: decoded.bit,
+                high: decoded.bit,
+                name: name(&decoded),
+                can_set: Some(decoded.answer.can_set),
+                can_clear: Some(decoded.answer.can_clear),
+                value: None,
+            }));
+        }
+        for item in Item::of_section(section) {
+            let Item::Field(msr, field) = item else {
+                continue;
+            };
+            let Ok(value) = known.field(msr, field) else {
+                continue;
+            };
+            lines.push(Line {
+                msr: format!("{:#x}", msr.index),
+                msr_name: msr.name,
+                low: field.low,
+                high: field.high,
+                name: field.name.into(),
+                can_set: None,
+                can_clear: None,
+                value: Some(value),
+            });
+        }
+    }
+    lines
+}
+
+fn csv(known: &Known, out: &mut Output<'_>) -> Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    for line in lines(known) {
+        csv.serialize(line).map_err(format::csv_error)?;
+    }
+    Ok(csv.flush()?)
+}
+
+fn prometheus(known: &Known, out: &mut Output<'_>) -> Result<()> {
+    let escape = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    writeln!(
+        out,
+        "# HELP vmxscope_vmx_control Whether a VMX control can have a setting."
+    )?;
+    writeln!(out, "# TYPE vmxscope_vmx_control gauge")?;
+    let lines = lines(known);
+    for line in &lines {
+        for (setting, can) in [("1", line.can_set), ("0", line.can_clear)] {
+            let Some(can) = can else { continue };
+            let (msr, bit, name) = (line.msr_name, line.low, escape(&line.name));
+            let labels =
+                format!("msr=\"{msr}\",bit=\"{bit}\",name=\"{name}\",setting=\"{setting}\"");
+            writeln!(out, "vmxscope_vmx_control{{{labels}}} {}", u8::from(can))?;
+        }
+    }
+    writeln!(
+        out,
+        "# HELP vmxscope_vmx_field A field of a VMX capability MSR."
+    )?;
+    writeln!(out, "# TYPE vmxscope_vmx_field gauge")?;
+    for line in &lines {
+        let Some(value) = line.value else { continue };
+        let (msr, low, name) = (line.msr_name, line.low, escape(&line.name));
+        writeln!(
+            out,
+            "vmxscope_vmx_field{{msr=\"{msr}\",bit=\"{low}\",name=\"{name}\"}} {value}"
+        )?;
+    }
+    Ok(())
+}

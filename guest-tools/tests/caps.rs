@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Expect that capabilities are read out of what people have, and that no input, be
+//! it what it may, does worse than an error.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{failure, printed, run, Machine};
+use insta::assert_snapshot;
+use proptest::prelude::*;
+use vmx_caps::tables::{MSRS, SECTIONS};
+use vmxscope::caps::known::{Fact, Item, Known};
+use vmxscope::caps::{compare, need, parse};
+
+/// The i5-9300H under VMware of a published solution to the course.
+const COURSE: &str = "\
+[  812.40] CMPE 283 Assignment 1 Module Start
+[  812.41] Pinbased Controls MSR: 0x3f00000016
+[  812.41]   External Interrupt Exiting: Can set=Yes, Can clear=Yes
+[  812.42] Primary Procbased Controls MSR: 0xfff9fffe0401e172
+[  812.43] Secondary Procbased Controls MSR: 0x553cfe00000000
+[  812.44] VM-Entry Controls MSR: 0xf3ff000011ff
+[  812.45] VM-Exit Controls MSR: 0x3fffff00036dff
+";
+
+/// Lines as VirtualBox logs them; the values were published.
+const VIRTUALBOX: &str = "\
+00:00:02.114 HM: Using VT-x implementation 3.0
+00:00:02.114 HM: Feature control MSR               = 0x5
+00:00:02.114 HM: MSR_IA32_VMX_BASIC                = 0xda040000000004
+00:00:02.114 HM:   VMCS id                         = 0x4
+00:00:02.114 HM: MSR_IA32_VMX_PINBASED_CTLS        = 0x7f00000016
+00:00:02.114 HM: MSR_IA32_VMX_TRUE_PROCBASED_CTLS  = 0xfff9fffe04006172
+00:00:02.114 HM: MSR_IA32_VMX_CR0_FIXED0           = 0x80000021
+00:00:02.114 HM: MSR_IA32_VMX_CR0_FIXED1           = 0xffffffff
+00:00:02.114 HM: MSR_IA32_VMX_EPT_VPID_CAP         = 0xf0106734141
+";
+
+const RDMSR: &str = "\
+root@host:~# rdmsr 0x480
+da040000000004
+root@host:~# rdmsr -p 0 -0 0x481
+0000007f00000016
+root@host:~# rdmsr 0x492
+rdmsr: CPU 0 cannot read MSR 0x00000492
+";
+
+fn read(text: &str) -> Known {
+    parse::text(text, "test", None).unwrap()
+}
+
+fn values(known: &Known) -> Vec<(u32, u64)> {
+    let facts = MSRS.iter().map(|msr| (msr.index, known.fact(msr)));
+    facts
+        .filter_map(|(index, fact)| match fact {
+            Fact::Value(value) => Some((index, value)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn written(name: &str, text: &str) -> String {
+    let name = format!("vmxscope-caps-{}-{name}", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    std::fs::write(&file, text).unwrap();
+    file.to_str().unwrap().into()
+}
+
+#[test]
+fn every_kind_of_log_gives_its_values() {
+    let course = [
+        (0x481, 0x3f_0000_0016),
+        (0x482, 0xfff9_fffe_0401_e172),
+        (0x483, 0x3f_ffff_0003_6dff),
+        (0x484, 0xf3ff_0000_11ff),
+        (0x48b, 0x55_3cfe_0000_0000),
+    ];
+    assert_eq!(values(&read(COURSE)), course);
+    let virtualbox = [
+        (0x3a, 5),
+        (0x480, 0xda_0400_0000_0004),
+        (0x481, 0x7f_0000_0016),
+        (0x486, 0x8000_0021),
+        (0x487, 0xffff_ffff),
+        (0x48c, 0xf01_0673_4141),
+        (0x48e, 0xfff9_fffe_0400_6172),
+    ];
+    assert_eq!(values(&read(VIRTUALBOX)), virtualbox);
+    let pair = [(0x480, 0xda_0400_0000_0004), (0x481, 0x7f_0000_0016)];
+    assert_eq!(values(&read(RDMSR)), pair);
+    for lines in [
+        "0x480 0xda040000000004\n0x481 0x7f00000016\n",
+        "480: 00da040000000004\n481: 0000007f00000016",
+        "IA32_VMX_BASIC = 0xda040000000004\nMSR_IA32_VMX_PINBASED_CTLS (0x481): 0x7f00000016",
+        "[ 3.1] vmx_caps: msr 0x480 IA32_VMX_BASIC 0xda040000000004\n\
+         [ 3.1] vmx_caps: msr 0x481 IA32_VMX_PINBASED_CTLS 0x7f00000016\n",
+    ] {
+        assert_eq!(values(&read(lines)), pair, "{lines}");
+    }
+    let bare = "da040000000004\n7f00000016\n";
+    assert_eq!(
+        values(&parse::text(bare, "test", Some(0x480)).unwrap()),
+        pair
+    );
+}
+
+#[test]
+fn what_was_printed_can_be_read_again() {
+    let file = written("again", COURSE);
+    for form in [&["--json"][..], &["--log"]] {
+        let words = [&["caps", "--from", &file], form].concat();
+        let text = printed(&Machine::stock(), &words);
+        assert_eq!(values(&read(&text)), values(&read(COURSE)), "{form:?}");
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn wrong_input_is_named_by_file_line_and_value() {
+    let error = |text: &str| parse::text(text, "some.log", None).unwrap_err();
+    for (text, expected) in [
+        (
+            "hello\n0x481 0xzz\n",
+            "some.log:2: the value of 0x481 is no hexadecimal number of 64 bits: \"0xzz\"",
+        ),
+        (
+            "0x480 0x11112222333344445\n",
+            "some.log:1: the value of 0x480",
+        ),
+        ("msr 0x480 IA32_VMX_BASIC never\n", "some.log:1: "),
+        ("{\n\"format\": 1}", "some.log:2: not saved capabilities"),
+        (
+            "{\"format\": \"other\", \"source\": \"\", \"complete\": true, \"msrs\": []}",
+            "its format is \"other\"",
+        ),
+        ("", "no value of a VMX capability MSR is in it"),
+        ("da04\n7f\n", "--first 0x480"),
+        (
+            "pin-based controls\n  NMI exiting   perhaps\n  Virtual NMIs  yes\n",
+            "some.log:2: neither yes",
+        ),
+    ] {
+        let error = error(text);
+        assert_eq!(error.status(), 4, "{text}");
+        if text.starts_with("msr") {
+            // Neither of the module's form nor of another.
+            continue;
+        }
+        assert!(error.to_string().contains(expected), "{text}: {error}");
+    }
+    let (status, message) = failure(&Machine::stock(), &["caps", "--from", "/nonexistent"]);
+    assert_eq!((status, message.contains("/nonexistent")), (4, true));
+    assert_eq!(failure(&Machine::stock(), &["caps"]).0, 3);
+}
+
+#[test]
+fn a_value_on_the_command_line_is_decoded() {
+    let words = ["caps", "--msr", "0x482=0xfff9fffe0401e172"];
+    assert_snapshot!(printed(&Machine::stock(), &words));
+}
+
+#[test]
+fn a_complaint_is_explained_by_name() {
+    let words = [
+        "caps",
+        "explain",
+        "--have",
+        "0xb5b9fffe",
+        "--need",
+        "0x2299968c",
+        "--msr",
+        "0x482",
+    ];
+    let (status, text) = run(&Machine::stock(), &words);
+    assert_eq!(status.unwrap(), 1);
+    assert_snapshot!(text);
+    let words = [
+        "caps", "explain", "--have", "f", "--need", "1", "--msr", "0x480",
+    ];
+    assert_eq!(failure(&Machine::stock(), &words).0, 2);
+}
+
+#[test]
+fn two_machines_differ_by_name() {
+    let (a, b) = (written("a", COURSE), written("b", VIRTUALBOX));
+    let (status, text) = run(&Machine::stock(), &["caps", "diff", &a, &b]);
+    assert_eq!(status.unwrap(), 1);
+    assert_snapshot!(text.replace(&a, "A").replace(&b, "B"));
+    assert_eq!(
+        run(&Machine::stock(), &["caps", "diff", &a, &a]).0.unwrap(),
+        0
+    );
+    let text = printed(&Machine::stock(), &["caps", "common", &a, &b]);
+    assert!(
+        text.contains("Activate VMX-preemption timer (IA32_VMX_PINBASED_CTLS): not on"),
+        "{text}"
+    );
+    std::fs::remove_file(a).unwrap();
+    std::fs::remove_file(b).unwrap();
+}
+
+#[test]
+fn what_a_hypervisor_misses_is_named() {
+    let file = written("need", COURSE);
+    let (status, text) = run(
+        &Machine::stock(),
+        &["caps", "need", "jailhouse", "--from", &file],
+    );
+    assert_eq!(status.unwrap(), 1);
+    assert_snapshot!("need_jailhouse", text.replace(&file, "FILE"));
+    let text = printed(
+        &Machine::stock(),
+        &["caps", "need", "kvm-6.12", "--from", &file],
+    );
+    assert!(
+        text.contains("It has all that is required (20 in all)"),
+        "{text}"
+    );
+    std::fs::remove_file(file).unwrap();
+    let (status, message) = failure(&Machine::stock(), &["caps", "need", "kvm-5.4"]);
+    assert_eq!(
+        (status, message.contains("kvm-6.12, kvm-7.3, xen")),
+        (2, true),
+        "{message}"
+    );
+}
+
+#[test]
+fn every_name_in_the_profiles_is_one_of_the_tables() {
+    for (name, text) in need::BUILT_IN {
+        let profile = need::parse(text, name).unwrap_or_else(|error| panic!("{error}"));
+        assert!(profile.needs.len() > 10, "{name}");
+    }
+    let error = |text| need::parse(text, "own.toml").err().unwrap().to_string();
+    assert_eq!(
+        error("[pin]\nrequired = [\n\"Nonsense\"]"),
+        "own.toml:3: \"Nonsense\" is nothing that section pin has"
+    );
+    assert!(error("[pins]\nrequired = []").starts_with("own.toml:1: there is no section \"pins\""));
+    assert!(error("\n[pin\n").starts_with("own.toml:2: not a profile"));
+    // Linux's macros are names, too.
+    need::parse("[secondary]\noptional = [\"VMX_FEATURE_EPT\"]", "own.toml").unwrap();
+}
+
+/// Prints controls as vmxcap does, with the SDM's names.
+fn as_vmxcap(known: &Known) -> String {
+    let mut text = String::new();
+    for (heading, index) in [
+        ("pin-based controls", 0x481),
+        ("primary processor-based controls", 0x482),
+        ("secondary processor-based controls", 0x48b),
+        ("VM-Exit controls", 0x483),
+        ("VM-Entry controls", 0x484),
+    ] {
+        text += &format!("{heading}\n");
+        let section = SECTIONS
+            .iter()
+            .find(|section| section.msrs().0.index == index)
+            .unwrap();
+        for control in section.msrs().0.controls() {
+            let answer = known.control(section, control).unwrap();
+            let word = match (answer.can_set, answer.can_clear) {
+                (true, true) => "yes",
+                (true, false) => "forced",
+                (false, _) => "no",
+            };
+            text += &format!("  {:<40} {word}\n", control.name);
+        }
+    }
+    text
+}
+
+proptest! {
+    #[test]
+    fn no_text_does_worse_than_an_error(text in any::<String>(), first in any::<Option<u32>>()) {
+        let _ = parse::text(&text, "fuzz", first);
+        let _ = need::parse(&text, "fuzz");
+        let _ = vmxscope::format::parse_view(&text, "fuzz");
+    }
+
+    #[test]
+    fn no_log_that_was_cut_and_mixed_does_worse_than_an_error(
+        pieces in prop::collection::vec((0..4usize, any::<prop::sample::Index>(), any::<prop::sample::Index>(), ".{0,9}"), 0..20)
+    ) {
+        let samples = [COURSE, VIRTUALBOX, RDMSR, "msr 0x480 IA32_VMX_BASIC 0xda040000000004\npin-based controls\n  Hex: 0x1\n  NMI exiting   yes\n"];
+        let mut text = String::new();
+        for (sample, from, to, noise) in pieces {
+            let sample = samples[sample];
+            let (a, b) = (from.index(sample.len()), to.index(sample.len()));
+            text += &sample[a.min(b)..a.max(b)];
+            text += &noise;
+        }
+        let _ = parse::text(&text, "fuzz", None);
+    }
+
+    #[test]
+    fn vmxcaps_words_give_the_same_answers(may in any::<[u32; 5]>()) {
+        let values: BTreeMap<u32, u64> = [0x481, 0x482, 0x48b, 0x483, 0x484]
+            .into_iter()
+            // A value of 0 is what vmxcap prints for an MSR that is not there.
+            .zip(may.map(|may| u64::from(may | 0x8000_0088) << 32))
+            .collect();
+        let known = Known::of_values("values", &values);
+        let again = read(&as_vmxcap(&known));
+        for item in Item::all() {
+            if let Item::Control(..) = item {
+                prop_assert_eq!(item.said_by(&known), item.said_by(&again), "{}", item.name());
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_pool_can_each_of_its_machines_can(a in any::<u64>(), b in any::<u64>()) {
+        for index in [0x481, 0x485, 0x48c, 0x492] {
+            let one = |value| Known::of_values("one", &BTreeMap::from([(index, value)]));
+            let machines = [one(a), one(b)];
+            let pool = compare::pool(&machines);
+            for item in Item::all().filter(|item| item.msr().index == index) {
+                let Item::Control(section, control) = item else { continue };
+                let all = |answer: fn(vmx_caps::decode::Answer) -> bool| {
+                    machines.iter().all(|known| answer(known.control(section, control).unwrap()))
+                };
+                let answer = pool.control(section, control).unwrap();
+                prop_assert_eq!(answer.can_set, all(|answer| answer.can_set));
+                prop_assert_eq!(answer.can_clear, all(|answer| answer.can_clear));
+            }
+        }
+    }
+}
