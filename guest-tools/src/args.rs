@@ -38,7 +38,7 @@ impl Cli {
     /// Whether standard output belongs to a command that is run, so that this
     /// program's own output goes to standard error.
     pub fn prints_beside_a_command(&self) -> bool {
-        matches!(self.command, Command::Stat(_))
+        matches!(self.command, Command::Stat(_) | Command::Record(_))
     }
 }
 
@@ -60,6 +60,10 @@ pub enum Command {
     Exits(ExitsArgs),
     /// Run a command and show which exits it cost
     Stat(StatArgs),
+    /// Record the exits over time, while a command runs or until interrupted
+    Record(RecordArgs),
+    /// Make an HTML page of recordings
+    Report(ReportArgs),
     /// Show what this CPU, or that of a log, can do for virtual machines
     Caps(CapsArgs),
     /// Print the registers of a CPUID leaf, as the cpuid program does
@@ -194,6 +198,56 @@ pub struct StatArgs {
     /// The command, and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<OsString>,
+}
+
+/// `vmxscope record`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  vmxscope record -o before.rec -- make -j2
+  vmxscope record -o idle.rec --duration 30s --interval 500ms
+  vmxscope report before.rec after.rec -o report.html
+
+A recording has a line of JSON a view. Each view but the first and the last is read with as few
+exits as can be; how many it took is in it. The command's exit status is passed on.")]
+pub struct RecordArgs {
+    /// Write the recording into this file
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Read so often
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
+    /// Without a command: end after so long, instead of by an interrupt
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "command")]
+    pub duration: Option<Duration>,
+    /// Read on this CPU (default: the lowest that may be used)
+    #[arg(long, value_name = "N")]
+    pub cpu: Option<usize>,
+    /// Read a host that has no discovery leaf by this layout of the course
+    #[arg(long, value_name = "NAME", value_parser = layout)]
+    pub layout: Option<Layout>,
+    /// The command, and its arguments
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// `vmxscope report`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  vmxscope report boot.rec -o report.html
+  vmxscope report ept.rec shadow.rec -o compared.html
+  vmxscope exits --json | vmxscope report - > now.html
+
+The page needs nothing but itself: no script, no other file. With two or more recordings it shows
+them side by side. What `vmxscope exits --json` saved is a recording of one view.")]
+pub struct ReportArgs {
+    /// Recordings, or saved views; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Write the page into this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// `vmxscope caps`.
@@ -334,6 +388,13 @@ fn range(text: &str) -> Result<(u32, u32), String> {
         None => Err("the range ends before it begins".into()),
         Some(65536..) => Err("more than 65,536 subleaves".into()),
         Some(_) => Ok((first, last)),
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        short if short < Duration::from_millis(10) => Err("shorter than 10ms".into()),
+        interval => Ok(interval),
     }
 }
 

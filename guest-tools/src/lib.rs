@@ -18,6 +18,8 @@ pub mod names;
 pub mod output;
 pub mod platform;
 pub mod processor;
+pub mod recording;
+pub mod report;
 pub mod stat;
 pub mod stat_show;
 pub mod table;
@@ -35,6 +37,8 @@ pub fn run(cli: &Cli, processor: &dyn Processor, out: &mut Output<'_>) -> Result
         Command::Exits(args) => exits::run(args, processor, out)?,
         Command::Stat(args) => return stat::run(args, processor, out),
         Command::Caps(args) => return caps::run(args, processor, out),
+        Command::Record(args) => return recording::record(args, processor, out),
+        Command::Report(args) => report::run(args, out)?,
         Command::Leaf(args) => leaf::run(args, processor, out)?,
         Command::Check(args) => return check::run(args, processor, out),
     }

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `vmxscope report`: recordings as a page that anyone can open.
+
+pub mod charts;
+pub mod facts;
+pub mod html;
+
+use std::io::Write;
+
+use crate::args::ReportArgs;
+use crate::error::{Error, Result};
+use crate::output::Output;
+use crate::recording;
+use facts::Facts;
+
+/// Runs the command.
+pub fn run(args: &ReportArgs, out: &mut Output<'_>) -> Result<()> {
+    let mut all = Vec::new();
+    for file in &args.files {
+        let recording = recording::open(file)?;
+        let name = file.display().to_string();
+        let facts = Facts::of(&recording)
+            .ok_or_else(|| Error::input(&name, 0, "its views do not follow one another"))?;
+        all.push(facts);
+    }
+    let page = html::page(&all);
+    match &args.output {
+        None => write!(out, "{page}")?,
+        Some(path) => {
+            let what = format!("cannot write {}", path.display());
+            std::fs::write(path, page).map_err(|error| Error::system(what, error))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a recording tells: figures, and the answers to the course's questions.
+
+use crate::recording::Recording;
+use crate::units::{grouped, percent, time};
+use crate::view::{Row, View};
+
+/// A rate is called stable if it deviates by no more than this share of the average.
+pub const STABLE: f64 = 0.25;
+
+/// What happened between two views.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Seconds since the recording began, at its end.
+    pub at: f64,
+    /// Its length in seconds.
+    pub seconds: f64,
+    /// What was added.
+    pub added: View,
+}
+
+/// A recording, worked out.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Its name.
+    pub name: String,
+    /// The command, as one line.
+    pub command: Option<String>,
+    /// The first view.
+    pub first: View,
+    /// Everything that was added, or the view itself if there is only one.
+    pub added: View,
+    /// The length in seconds; 0 for a single view.
+    pub seconds: f64,
+    /// From view to view.
+    pub steps: Vec<Step>,
+    /// The counters started anew meanwhile.
+    pub restarts: usize,
+}
+
+impl Facts {
+    /// Works a recording out.
+    pub fn of(recording: &Recording) -> Option<Self> {
+        let (first, last) = (recording.views.first()?, recording.views.last()?);
+        let mut steps = Vec::new();
+        let mut restarts = 0;
+        for pair in recording.views.windows(2) {
+            let [before, after] = pair else { continue };
+            let added = after.since(before).unwrap_or_else(|| {
+                restarts += 1;
+                after.clone()
+            });
+            let ms =
+                |later: &View, sooner: &View| later.unix_ms.saturating_sub(sooner.unix_ms) as f64;
+            steps.push(Step {
+                at: ms(after, first) / 1e3,
+                seconds: ms(after, before) / 1e3,
+                added,
+            });
+        }
+        let added = match (recording.views.len(), restarts) {
+            (1, _) => first.clone(),
+            (_, 0) => last.since(first)?,
+            _ => sum(last, &steps),
+        };
+        let words = &recording.header.command;
+        Some(Self {
+            name: recording.name.clone(),
+            command: (!words.is_empty()).then(|| words.join(" ")),
+            first: first.clone(),
+            added,
+            seconds: last.unix_ms.saturating_sub(first.unix_ms) as f64 / 1e3,
+            steps,
+            restarts,
+        })
+    }
+
+    /// The rows that occurred, the most of `key` first.
+    pub fn most(&self, key: fn(&Row) -> u64) -> Vec<&Row> {
+        let mut rows: Vec<&Row> = self
+            .added
+            .reasons
+            .iter()
+            .filter(|row| key(row) != 0)
+            .collect();
+        rows.sort_by_key(|row| (std::cmp::Reverse(key(row)), row.reason));
+        rows
+    }
+
+    /// Exits a second over all; `None` for a single view.
+    pub fn rate(&self) -> Option<f64> {
+        (self.seconds > 0.0).then(|| self.added.total.exits as f64 / self.seconds)
+    }
+
+    /// The steps, but for the rest of an interval at the end, which is too short to be
+    /// compared with the others.
+    pub fn full_steps(&self) -> impl Iterator<Item = &Step> {
+        let longest = self
+            .steps
+            .iter()
+            .map(|step| step.seconds)
+            .fold(0.0, f64::max);
+        self.steps
+            .iter()
+            .filter(move |step| step.seconds > longest / 2.0)
+    }
+
+    /// Average and relative deviation of the rate from step to step.
+    pub fn stability(&self) -> Option<(f64, f64)> {
+        let rate = |step: &Step| step.added.total.exits as f64 / step.seconds;
+        let rates: Vec<f64> = self.full_steps().map(rate).collect();
+        if rates.len() < 3 {
+            return None;
+        }
+        let mean = rates.iter().sum::<f64>() / rates.len() as f64;
+        let square = rates.iter().map(|rate| (rate - mean).powi(2)).sum::<f64>();
+        let deviation = (square / (rates.len() - 1) as f64).sqrt();
+        (mean > 0.0).then_some((mean, deviation / mean))
+    }
+
+    /// The answers, a sentence each: the question, and what the figures say.
+    pub fn answers(&self) -> Vec<(&'static str, String)> {
+        let mut answers = Vec::new();
+        answers.push(("Is the rate of exits stable?", self.answer_stable()));
+        let by_count = self.most(|row| row.exits);
+        let total = self.added.total.exits;
+        let describe = |row: &Row| {
+            format!(
+                "{} ({}), {} exits, {} of all",
+                row.name,
+                row.reason,
+                grouped(row.exits),
+                percent(row.exits, total)
+            )
+        };
+        if let (Some(most), Some(least)) = (by_count.first(), by_count.last()) {
+            answers.push(("Which reason is the most frequent?", describe(most) + "."));
+            answers.push((
+                "Which is the least frequent, not counting those that did not occur?",
+                describe(least) + ".",
+            ));
+        }
+        if let Some(dearest) = self.most(|row| row.cycles).first() {
+            let took = self
+                .added
+                .nanoseconds(dearest.cycles)
+                .map_or_else(|| format!("{} cycles", grouped(dearest.cycles)), time);
+            let share = percent(dearest.cycles, self.added.total.cycles);
+            let text = format!(
+                "{} ({}): {took}, {share} of all handling time.",
+                dearest.name, dearest.reason
+            );
+            answers.push(("Which reason took the most time?", text));
+        }
+        if self.steps.is_empty() {
+            let text = format!("{} until it was read.", grouped(total));
+            answers.push(("How many exits had this VM since it was made?", text));
+        } else {
+            let text = format!(
+                "{}: that many the VM had from when it was made until the recording began. If that was \
+                 at the end of a boot, they are the exits of the boot.",
+                grouped(self.first.total.exits)
+            );
+            answers.push(("How many exits did a boot take?", text));
+        }
+        if let (Some(seconds), true) = (
+            self.added.seconds(self.added.total.cycles),
+            self.seconds > 0.0,
+        ) {
+            let share = seconds / self.seconds * 100.0;
+            let text = format!(
+                "{} in {}: {share:.2}% of one CPU's time.",
+                time(seconds * 1e9),
+                time(self.seconds * 1e9)
+            );
+            answers.push(("How long did the host handle exits?", text));
+        }
+        answers
+    }
+
+    fn answer_stable(&self) -> String {
+        let Some((mean, deviation)) = self.stability() else {
+            return "It was read too few times to say.".into();
+        };
+        let verdict = if deviation <= STABLE { "Yes" } else { "No" };
+        let rate = |step: &Step| step.added.total.exits as f64 / step.seconds.max(1e-3);
+        let rates = || self.full_steps().map(rate);
+        let (least, most) = (
+            rates().fold(f64::INFINITY, f64::min),
+            rates().fold(0.0, f64::max),
+        );
+        let whole = |value: f64| grouped(value.round() as u64);
+        format!(
+            "{verdict}: {} a second on average, with a standard deviation of {:.0}% from interval to \
+             interval (up to {:.0}% is called stable here); the least was {}, the most {}.",
+            whole(mean),
+            deviation * 100.0,
+            STABLE * 100.0,
+            whole(least),
+            whole(most)
+        )
+    }
+}
+
+/// The sum of all steps, for counters that started anew.
+fn sum(last: &View, steps: &[Step]) -> View {
+    let mut view = last.clone();
+    let add = |row: &mut Row, of: &dyn Fn(&View) -> Option<Row>| {
+        let parts: Vec<Row> = steps.iter().filter_map(|step| of(&step.added)).collect();
+        let total = |figure: fn(&Row) -> u64| parts.iter().map(figure).sum();
+        row.exits = total(|row| row.exits);
+        row.cycles = total(|row| row.cycles);
+        row.blocked = total(|row| row.blocked);
+        row.userspace = total(|row| row.userspace);
+        row.nested = total(|row| row.nested);
+        row.dropped = total(|row| row.dropped);
+        row.histogram.clear();
+    };
+    add(&mut view.total, &|step| Some(step.total.clone()));
+    for row in &mut view.reasons {
+        let reason = row.reason;
+        add(row, &|step| step.row(reason).cloned());
+    }
+    view
+}
