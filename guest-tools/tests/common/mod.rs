@@ -9,7 +9,7 @@ use std::io;
 use clap::Parser;
 use exit_stats::abi::Regs;
 use exit_stats::answer::{Config, Query, Step};
-use exit_stats::clock::{Epochs, Vcpu};
+use exit_stats::clock::{Armed, Vcpu};
 use exit_stats::counters::Counters;
 use exit_stats::hist::Hist;
 use exit_stats::reader::CpuidReader;
@@ -42,7 +42,7 @@ pub struct Machine {
     pub pinned: Cell<usize>,
     pub vcpu: Vcpu,
     pub hist: Box<Hist>,
-    pub epochs: Epochs,
+    pub armed: Armed,
     pub clock: Cell<u64>,
     pub snapshot: RefCell<Option<(Counters, Box<Hist>)>>,
 }
@@ -69,7 +69,7 @@ impl Machine {
             pinned: Cell::new(0),
             vcpu: Vcpu::default(),
             hist: Box::default(),
-            epochs: Epochs::new(),
+            armed: Armed::new(),
             clock: Cell::new(1_000_000),
             snapshot: RefCell::new(None),
         }
@@ -106,9 +106,9 @@ impl Machine {
     /// Lets an exit happen.
     pub fn exit(&self, reason: u32, cycles: u64) {
         let start = self.clock.get();
-        self.vcpu.exit(&self.epochs, reason, false, start);
+        self.vcpu.exit(reason, false, start);
         self.vcpu
-            .handled(&self.epochs, Some(&self.hist), start + cycles);
+            .handled(&self.armed, Some(&self.hist), start + cycles);
         self.clock.set(start + cycles + 1_000);
     }
 
@@ -168,15 +168,15 @@ impl Machine {
 
 impl CpuidReader for Machine {
     fn cpuid(&self, eax: u32, ecx: u32) -> Regs {
-        // The exit is counted before it is handled, and has its time afterwards.
+        // The exit is latched before it is handled, and counted and timed afterwards.
         let start = self.clock.get();
-        self.vcpu.exit(&self.epochs, 10, false, start);
+        self.vcpu.exit(10, false, start);
         let answer = self
             .basic(eax)
             .or_else(|| self.serve(eax, ecx))
             .unwrap_or(self.otherwise);
         self.vcpu
-            .handled(&self.epochs, Some(&self.hist), start + 1_200);
+            .handled(&self.armed, Some(&self.hist), start + 1_200);
         self.clock.set(start + 2_000);
         if self.disturbed.get() != 0 && eax == exit_stats::abi::EXTENSION && ecx >> 31 != 0 {
             self.disturbed.set(self.disturbed.get() - 1);
