@@ -72,6 +72,12 @@ def test_a_script_that_takes_too_long_is_a_failure_of_the_lab(lab: Lab) -> None:
     assert "waiting" in run.l1
 
 
+def test_a_machine_that_runs_for_minutes_does_not_stand_still(lab: Lab) -> None:
+    # Bochs draws a blinking cursor; it once waited for somebody to look at it.
+    run = lab.run("--stock", "--timeout", 200, l1="sleep 150; echo awake\n")
+    assert run.status == 0 and "awake" in run.l1, run.stderr
+
+
 def test_a_guest_that_dies_is_a_failure_of_the_lab_and_not_a_result(lab: Lab) -> None:
     run = lab.run(l1="guest; echo guest said $?\n", l2="reboot -f\n")
     assert "guest said 69" in run.l1
