@@ -5,7 +5,7 @@ PY := /usr/bin/python3
 KDIR ?= /lib/modules/$(shell uname -r)/build
 CACHE := cd scripts && $(PY) -c 'from vmxlab import cache; cache.
 
-.PHONY: help setup demo test test-all lab module module-clean lint docs patch unpatch \
+.PHONY: help setup demo test test-all bench-exit lab module module-clean lint docs patch unpatch \
 	export-series kvm kernels cache-size clean-cache
 
 help: ## Print this list
@@ -22,6 +22,9 @@ test: setup ## All tests that CI runs, the lab's included
 
 test-all: setup ## Those, and the whole matrix in the lab
 	@scripts/run-tests --all
+
+bench-exit: setup ## What counting adds to a VM exit, in counts of the guest's TSC
+	@scripts/bench-exit
 
 lab: setup ## An interactive shell in the lab's machine
 	@scripts/lab --shell
