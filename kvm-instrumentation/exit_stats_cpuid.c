@@ -16,6 +16,7 @@
 #include <asm/tsc.h>
 
 #include "exit_stats_hooks.h"
+#include "trace.h"
 
 enum {
 	EXIT_STATS_GUEST_OFF,
@@ -135,7 +136,17 @@ static void exit_stats_request_walk(struct exit_stats_request *req, struct kvm *
 	}
 }
 
-bool __kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
+/**
+ * kvm_exit_stats_cpuid() - serve a leaf of the exit statistics
+ * @vcpu:	the vCPU that executes CPUID
+ * @eax:	the leaf; replaced if it is served
+ * @ebx:	replaced if the leaf is served
+ * @ecx:	the subleaf; replaced if the leaf is served
+ * @edx:	replaced if the leaf is served
+ *
+ * Return: whether the leaf was served; if not, the registers are untouched.
+ */
+bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 {
 	struct kvm_exit_stats_set *snapshot = &vcpu->arch.exit_stats.snapshot;
 	unsigned int guest = READ_ONCE(exit_stats_guest.chosen);
@@ -190,5 +201,6 @@ bool __kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx,
 	*ebx = regs.ebx;
 	*ecx = regs.ecx;
 	*edx = regs.edx;
+	trace_kvm_cpuid(req.leaf, req.subleaf, *eax, *ebx, *ecx, *edx, true, false);
 	return true;
 }

@@ -48,7 +48,7 @@ void kvm_exit_stats_walk_host(void (*reset)(void *data),
 			      void *data);
 
 /* Readers. */
-bool __kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
+bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
 void kvm_exit_stats_create_debugfs(struct dentry *dir);
 void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm);
 
@@ -161,25 +161,16 @@ static __always_inline void kvm_exit_stats_sched_in(struct kvm_vcpu *vcpu)
 }
 
 /**
- * kvm_exit_stats_cpuid() - serve a leaf of the exit statistics
- * @vcpu:	the vCPU that executes CPUID
- * @eax:	the leaf; replaced if it is served
- * @ebx:	replaced if the leaf is served
- * @ecx:	the subleaf; replaced if the leaf is served
- * @edx:	replaced if the leaf is served
+ * kvm_exit_stats_is_leaf() - may a CPUID leaf be one of the exit statistics'?
+ * @leaf:	EAX
  *
- * Return: whether the leaf was served; if not, the registers are untouched.
+ * Return: true if kvm_exit_stats_cpuid() is to be asked.
  */
-static __always_inline bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx,
-						 u32 *ecx, u32 *edx)
+static __always_inline bool kvm_exit_stats_is_leaf(u32 leaf)
 {
-	if (!static_branch_likely(&kvm_exit_stats_key))
-		return false;
-
-	if (likely(*eax - EXIT_STATS_FIRST_LEAF > EXIT_STATS_LAST_LEAF - EXIT_STATS_FIRST_LEAF))
-		return false;
-
-	return __kvm_exit_stats_cpuid(vcpu, eax, ebx, ecx, edx);
+	return static_branch_likely(&kvm_exit_stats_key) &&
+	       unlikely(leaf - EXIT_STATS_FIRST_LEAF <=
+			EXIT_STATS_LAST_LEAF - EXIT_STATS_FIRST_LEAF);
 }
 
 #else /* !CONFIG_KVM_EXIT_STATS */
@@ -205,8 +196,13 @@ static __always_inline void kvm_exit_stats_user_end(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_sched_out(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_sched_in(struct kvm_vcpu *vcpu) {}
 
-static __always_inline bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx,
-						 u32 *ecx, u32 *edx)
+static __always_inline bool kvm_exit_stats_is_leaf(u32 leaf)
+{
+	return false;
+}
+
+static inline bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx,
+					u32 *edx)
 {
 	return false;
 }
