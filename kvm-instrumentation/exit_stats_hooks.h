@@ -22,7 +22,11 @@ struct dentry;
 #define EXIT_STATS_FIRST_LEAF 0x4ffffffa
 #define EXIT_STATS_LAST_LEAF 0x4fffffff
 
-/* On when the vendor module counts and kvm.exit_stats says so. */
+/*
+ * On when the vendor module counts and kvm.exit_stats says so.  Asked as
+ * unlikely although it is on by default: off is then a no-op and nothing else,
+ * where a jump would land on an ENDBR as well.
+ */
 DECLARE_STATIC_KEY_FALSE(kvm_exit_stats_key);
 
 /* What is rarer than an exit; for the vendor module as well. */
@@ -61,7 +65,7 @@ void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm);
  */
 static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu)
 {
-	if (static_branch_likely(&kvm_exit_stats_key))
+	if (static_branch_unlikely(&kvm_exit_stats_key))
 		vcpu->arch.exit_stats.live.clock.start = rdtsc();
 }
 
@@ -76,7 +80,7 @@ static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu)
  */
 static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason, bool l2)
 {
-	if (static_branch_likely(&kvm_exit_stats_key))
+	if (static_branch_unlikely(&kvm_exit_stats_key))
 		exit_stats_exit(&vcpu->arch.exit_stats.live, reason, l2);
 }
 
@@ -90,13 +94,13 @@ static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reaso
  */
 static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu)
 {
-	if (static_branch_likely(&kvm_exit_stats_key))
+	if (static_branch_unlikely(&kvm_exit_stats_key))
 		exit_stats_handled(&vcpu->arch.exit_stats.live, rdtsc());
 }
 
 static __always_inline void kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 event)
 {
-	if (static_branch_likely(&kvm_exit_stats_key))
+	if (static_branch_unlikely(&kvm_exit_stats_key))
 		__kvm_exit_stats_event(vcpu, event);
 }
 
@@ -168,7 +172,7 @@ static __always_inline void kvm_exit_stats_sched_in(struct kvm_vcpu *vcpu)
  */
 static __always_inline bool kvm_exit_stats_is_leaf(u32 leaf)
 {
-	return static_branch_likely(&kvm_exit_stats_key) &&
+	return static_branch_unlikely(&kvm_exit_stats_key) &&
 	       unlikely(leaf - EXIT_STATS_FIRST_LEAF <=
 			EXIT_STATS_LAST_LEAF - EXIT_STATS_FIRST_LEAF);
 }
