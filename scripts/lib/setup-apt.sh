@@ -25,12 +25,15 @@ check_space() {
         "$(df -h "$1" | awk 'NR==2 {print $6 " has " $4 " free of " $2}'); free about 4 GB and run this again."
 }
 
-offline() {
-    grep -qE 'Could not resolve|Temporary failure resolving|Could not connect|Connection (timed out|refused)|Network is unreachable|error sending request|failed to download|Could not handshake|spurious network error' "$log"
-}
+no_network='Could not resolve|Temporary failure resolving|Could not connect|Connection (timed out|refused)|Network is unreachable|error sending request|failed to download|Could not handshake|spurious network error'
+
+offline() { grep -qE "$no_network" "$log"; }
 
 # last_error: the line of the log that says most.
-last_error() { { grep -E '^(E:|error|Err:|\s+(E:|error))' "$log" || tail -n 1 "$log"; } | head -n 1; }
+last_error() {
+    { grep -E "$no_network" "$log" || grep -E '^\s*(E:|error)' "$log" || tail -n 1 "$log"; } |
+        head -n 1 | sed 's/^ *//'
+}
 
 # --- Debian packages --------------------------------------------------------
 
@@ -73,7 +76,7 @@ apt_update() {
     open_log
     say "asking apt for its lists"
     as_root LC_ALL=C apt-get -q -o DPkg::Lock::Timeout=300 update >>"$log" 2>&1 || true
-    check_space /var
+    check_space /var/cache/apt/archives
 }
 
 # apt_install PACKAGE...: the missing ones among them, on one line of progress.
@@ -101,7 +104,7 @@ apt_install() {
             [ -z "$(missing_packages $want)" ]; then
             return 0
         fi
-        check_space /var
+        check_space /var/cache/apt/archives
         # Old lists name files that are gone from the archive.
         [ $try = first ] && [ -z "$updated" ] || break
         apt_update
