@@ -56,8 +56,10 @@ pub enum When {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show the VM exits of this guest by reason, with what they cost
+    /// Show the VM exits of this guest, or of a VM of this host, by reason, with what they cost
     Exits(ExitsArgs),
+    /// List the VMs of this host
+    Vms(VmsArgs),
     /// Run a command and show which exits it cost
     Stat(StatArgs),
     /// Record the exits over time, while a command runs or until interrupted
@@ -96,8 +98,14 @@ pub struct SourceArgs {
     /// Read a host that has no discovery leaf by this layout of the course
     #[arg(long, value_name = "NAME", value_parser = layout)]
     pub layout: Option<Layout>,
+    /// On a host: this VM, by the process or the name that `vmxscope vms` shows
+    #[arg(long, value_name = "PID|NAME", conflicts_with_all = ["cpu", "layout"])]
+    pub vm: Option<String>,
+    /// On a host: all VMs together, with those that ended
+    #[arg(long, conflicts_with_all = ["cpu", "layout", "vm"])]
+    pub host: bool,
     /// Show what `vmxscope exits --json` saved, instead; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["cpu", "layout"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cpu", "layout", "vm", "host"])]
     pub from: Option<PathBuf>,
 }
 
@@ -151,6 +159,19 @@ pub struct ExitsArgs {
     /// Show also the reasons that did not occur
     #[arg(long)]
     pub all: bool,
+    /// The form of the output.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// `vmxscope vms`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  vmxscope vms                         as root, on a host whose KVM has exit statistics
+  vmxscope exits --vm web1             one of them
+  vmxscope exits --host                all of them, with those that ended")]
+pub struct VmsArgs {
     /// The form of the output.
     #[command(flatten)]
     pub form: Form,
@@ -220,12 +241,9 @@ pub struct RecordArgs {
     /// Without a command: end after so long, instead of by an interrupt
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "command")]
     pub duration: Option<Duration>,
-    /// Read on this CPU (default: the lowest that may be used)
-    #[arg(long, value_name = "N")]
-    pub cpu: Option<usize>,
-    /// Read a host that has no discovery leaf by this layout of the course
-    #[arg(long, value_name = "NAME", value_parser = layout)]
-    pub layout: Option<Layout>,
+    /// Where the figures come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// The command, and its arguments
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,

@@ -11,10 +11,11 @@ use exit_stats::abi;
 use crate::args::{ExitsArgs, Sort, SourceArgs};
 use crate::error::{Error, Result};
 use crate::format;
-use crate::guest::{Guest, Wanted};
+use crate::guest::Wanted;
 use crate::names;
 use crate::output::Output;
 use crate::processor::{Counted, Processor};
+use crate::source::Source;
 use crate::table::{self, figures, words, Column};
 use crate::units::{grouped, percent, time};
 use crate::view::{Kind, Known, Row, View};
@@ -41,7 +42,7 @@ pub fn view(source: &SourceArgs, processor: &dyn Processor, wanted: Wanted) -> R
         return format::parse_view(&read(file)?, &file.to_string_lossy());
     }
     let cpu = Counted::new(processor);
-    Guest::open(&cpu, source.cpu, source.layout)?.read(wanted)
+    Source::open(source, &cpu)?.read(wanted)
 }
 
 /// The text of a file, or of standard input for `-`.

@@ -13,6 +13,7 @@ pub mod error;
 pub mod exits;
 pub mod format;
 pub mod guest;
+pub mod host;
 pub mod leaf;
 pub mod names;
 pub mod output;
@@ -20,11 +21,13 @@ pub mod platform;
 pub mod processor;
 pub mod recording;
 pub mod report;
+pub mod source;
 pub mod stat;
 pub mod stat_show;
 pub mod table;
 pub mod units;
 pub mod view;
+pub mod vms;
 
 use args::{Cli, Command};
 use error::{status, Result};
@@ -39,6 +42,7 @@ pub fn run(cli: &Cli, processor: &dyn Processor, out: &mut Output<'_>) -> Result
         Command::Caps(args) => return caps::run(args, processor, out),
         Command::Record(args) => return recording::record(args, processor, out),
         Command::Report(args) => report::run(args, out)?,
+        Command::Vms(args) => vms::run(args, processor, out)?,
         Command::Leaf(args) => leaf::run(args, processor, out)?,
         Command::Check(args) => return check::run(args, processor, out),
     }

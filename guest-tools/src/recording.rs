@@ -19,9 +19,10 @@ use crate::args::RecordArgs;
 use crate::child::{self, Ended};
 use crate::error::{Error, Result};
 use crate::exits::read;
-use crate::guest::{Guest, Wanted};
+use crate::guest::Wanted;
 use crate::output::Output;
 use crate::processor::{Counted, Processor};
+use crate::source::{is_live, Source};
 use crate::units::{grouped, time};
 use crate::view::View;
 
@@ -76,7 +77,8 @@ pub struct Recording {
 /// Makes a recording; the status is the command's.
 pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<u8> {
     let cpu = Counted::new(processor);
-    let guest = Guest::open(&cpu, args.cpu, args.layout)?;
+    is_live(&args.source)?;
+    let source = Source::open(&args.source, &cpu)?;
     let what = format!("cannot write {}", args.output.display());
     let cannot_write = |error| Error::system(what.clone(), error);
     let mut file = BufWriter::new(File::create(&args.output).map_err(cannot_write)?);
@@ -97,7 +99,7 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
     }))?;
     let stop = stop_signals(!args.command.is_empty())?;
     let view = |histograms| {
-        guest.read(Wanted {
+        source.read(Wanted {
             extras: true,
             histograms,
             states: false,

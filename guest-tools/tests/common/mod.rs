@@ -30,6 +30,8 @@ pub struct Machine {
     pub hypervisor: Option<&'static [u8; 12]>,
     /// What leaves get that nobody serves.
     pub otherwise: Regs,
+    /// Whether CPUID tells the frequency of the TSC.
+    pub tsc_leaf: bool,
     pub cpus: usize,
     /// Whether the host has memory for a snapshot.
     pub memory: bool,
@@ -61,6 +63,7 @@ impl Machine {
             vendor: b"GenuineIntel",
             hypervisor: Some(b"KVMKVMKVM\0\0\0"),
             otherwise: Regs::default(),
+            tsc_leaf: false,
             cpus: 2,
             memory: true,
             disturbed: Cell::new(0),
@@ -124,6 +127,9 @@ impl Machine {
         };
         let regs = |eax, ebx, ecx, edx| Regs { eax, ebx, ecx, edx };
         Some(match leaf {
+            0 if self.tsc_leaf => regs(0x15, first, third, second),
+            // A crystal of 25 MHz.
+            0x15 if self.tsc_leaf => regs(1, TSC_KHZ / 25_000, 25_000_000, 0),
             0 => regs(0xd, first, third, second),
             1 => regs(0x306c3, 0, features, 0),
             7 => Regs::default(),
