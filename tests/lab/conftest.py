@@ -81,13 +81,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "matrix: one more machine of the matrix (make test-all)")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the rest of the matrix, unless it is asked for."""
-    if config.getoption("--all-of-the-matrix"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("matrix")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    """Leave out the rest of the matrix, unless it is asked for, and keep tests together
+    that look at the same run of the lab, so that it is made once."""
+    if not config.getoption("--all-of-the-matrix"):
+        left_out = [item for item in items if item.get_closest_marker("matrix")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        name = item.path.stem
+        machine = getattr(getattr(item, "callspec", None), "id", "")
+        if name in ("test_caps", "test_exits") and machine:
+            item.add_marker(pytest.mark.xdist_group(f"{name}-{machine}"))
+        elif name not in ("test_lab", "test_caps"):
+            item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")

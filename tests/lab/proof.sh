@@ -4,6 +4,8 @@
 # after its workload and collects what each view says of it; then lets it go
 # on and traces each exit until the guest has read its own counters.
 tracing=/sys/kernel/tracing
+# What the kernel had to say of Bochs while it booted is not KVM's.
+dmesg -c >/dev/null
 load-kvm || exit
 echo 'hist:keys=exit_reason' >$tracing/events/kvm/kvm_exit/trigger || exit
 echo 20000 >$tracing/buffer_size_kb

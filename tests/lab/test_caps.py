@@ -15,10 +15,11 @@ MODELS = ("penryn", "lynnfield", "arrandale", "sandybridge", "ivybridge", "haswe
 MACHINES = [("6.12", model, 1) for model in MODELS]
 MACHINES += [("second", "haswell", 1), ("6.12", "broadwell", 2)]
 
+# busybox's shell would take its own insmod, which tries twice if it is refused.
 SCRIPT = """\
 /lab/msrdump >/out/msrs
 dmesg -c >/out/boot
-insmod /lab/modules/vmx_caps.ko 2>/out/insmod-error
+/usr/sbin/insmod /lab/modules/vmx_caps.ko 2>/out/insmod-error
 echo $? >/out/insmod
 dmesg -c >/out/log
 [ -d /sys/module/vmx_caps ] && echo loaded >/out/loaded
@@ -119,6 +120,7 @@ count() {
 	awk '/^Slab|^Percpu|^KernelStack|^PageTables/ { print $1, $2 }' /proc/meminfo >"/out/memory-$1"
 	grep -cE 'execmem|load_module' /proc/vmallocinfo >"/out/areas-$1"
 }
+dmesg -c >/dev/null
 for i in 1 2 3 4 5; do round; done
 count before
 i=0; while [ $i -lt 100 ]; do round; i=$((i + 1)); done

@@ -81,7 +81,7 @@ def test_qemus_own_statistics_have_the_same_figures(
 
 
 @pytest.mark.parametrize(("series", "model", "cpus", "params"), MACHINES)
-def test_the_guest_reads_what_the_host_counted_up_to_that_very_exit(
+def test_the_guest_reads_what_the_host_counted_before_that_very_exit(
     lab: Lab, provoke: Provoke, vmxscope: Path, tmp_path: Path,
     series: str, model: str, cpus: int, params: str,
 ) -> None:
