@@ -111,6 +111,12 @@ def msrdump(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def l3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small VMM, built as a static program."""
+    return build_c(REPO / "tests/lab/l3.c", tmp_path_factory.mktemp("l3"))
+
+
+@pytest.fixture(scope="session")
 def vmxscope() -> Path:
     """The command-line program, built as people copy it into a guest."""
     done = subprocess.run([REPO / "scripts/build-cli"], check=True, stdout=subprocess.PIPE, text=True)

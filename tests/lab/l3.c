@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A VMM of one vCPU, for a guest of a few bytes: static, so that it runs in
+ * L1, and in L2 (whose guest is then L3).  What its guest does is known to the
+ * instruction, and it can hand KVM a state in which no guest can be entered.
+ *
+ * Usage: l3 MODE ROUNDS [COMMAND]
+ *
+ *   work      the guest executes CPUID and OUT ROUNDS times each, then HLT
+ *   segment   the same behind a TR that is no TSS: KVM has to emulate it, or, if
+ *             it does not look at segments, fails to enter by guest state
+ *   state     ROUNDS entries that fail by guest state (reserved bits in RFLAGS)
+ *   control   ROUNDS entries that fail by a control: an exception with an error
+ *             code that has none, which VMLAUNCH refuses without a VM exit
+ *   cpuid     the guest asks for the leaves of the exit statistics, and for two
+ *             that are there in any case, ROUNDS times, and each answer is
+ *             printed; cpuid-intel and cpuid-amd tell it that vendor first
+ *
+ * COMMAND is run by the shell at the end, while the VM is still there, with the
+ * VM's folder below debugfs' kvm/ in $VM.  What KVM_RUN returned is printed
+ * as "REASON DETAIL TIMES", and at the end each linear histogram of KVM's
+ * binary statistics as "stats NAME BUCKET:VALUE..."; values of 0 are left out.
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/kvm.h>
+
+#define GUEST_AT 0x1000
+#define PORT 0x80
+
+/* Runs alike in 16-bit real mode and in 32-bit protected mode. */
+static const uint8_t guest_code[] = {
+	0x89, 0xf1,		/* again: mov %esi, %ecx (or %si, %cx) */
+	0x31, 0xc0,		/* xor %eax, %eax */
+	0x0f, 0xa2,		/* cpuid */
+	0xe6, PORT,		/* out %al, $PORT */
+	0x4e,			/* dec %esi */
+	0x75, 0xf5,		/* jnz again */
+	0xf4,			/* hlt */
+};
+
+static const uint8_t cpuid_code[] = { 0x0f, 0xa2, 0xf4 };	/* cpuid; hlt */
+
+static const uint32_t leaves[] = {
+	0, 1, 0x4ffffff9, 0x4ffffffa, 0x4ffffffb, 0x4ffffffc, 0x4ffffffd, 0x4ffffffe, 0x4fffffff,
+	0x50000000,
+};
+
+static const uint32_t subleaves[] = { 0, 1, 10, 30, 35, 69, 444, 0xffff, 0x7fffffff, 0xffffffff };
+
+static int vcpu;
+
+static int call(int fd, unsigned long request, void *argument, const char *what)
+{
+	int result = ioctl(fd, request, argument);
+
+	if (result < 0)
+		err(70, "%s", what);
+	return result;
+}
+
+/* Flat 32-bit protected mode without paging. */
+static void protected_mode(struct kvm_sregs *sregs)
+{
+	struct kvm_segment flat = {
+		.limit = 0xffffffff, .present = 1, .s = 1, .db = 1, .g = 1,
+	};
+
+	flat.type = 11;
+	flat.selector = 8;
+	sregs->cs = flat;
+	flat.type = 3;
+	flat.selector = 16;
+	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = flat;
+	sregs->cr0 |= 1;
+}
+
+static void set_state(const char *mode, unsigned long rounds)
+{
+	struct kvm_regs regs = { .rip = GUEST_AT, .rsi = rounds, .rflags = 2 };
+	struct kvm_vcpu_events events;
+	struct kvm_sregs sregs;
+
+	call(vcpu, KVM_GET_SREGS, &sregs, "KVM_GET_SREGS");
+	if (strcmp(mode, "work")) {
+		protected_mode(&sregs);
+	} else {
+		sregs.cs.base = 0;
+		sregs.cs.selector = 0;
+	}
+	/* A busy TSS is a must.  KVM may set bit 0, but 1 is no busy one either. */
+	if (!strcmp(mode, "segment"))
+		sregs.tr.type = 0;
+	call(vcpu, KVM_SET_SREGS, &sregs, "KVM_SET_SREGS");
+
+	if (!strcmp(mode, "state"))
+		regs.rflags |= 1UL << 63;
+	call(vcpu, KVM_SET_REGS, &regs, "KVM_SET_REGS");
+
+	if (!strcmp(mode, "control")) {
+		call(vcpu, KVM_GET_VCPU_EVENTS, &events, "KVM_GET_VCPU_EVENTS");
+		events.exception.injected = 1;
+		events.exception.nr = 6;	/* #UD has no error code. */
+		events.exception.has_error_code = 1;
+		events.exception.error_code = 0;
+		call(vcpu, KVM_SET_VCPU_EVENTS, &events, "KVM_SET_VCPU_EVENTS");
+	}
+}
+
+/* What KVM supports, but of the vendor that is wanted, if one is. */
+static void set_cpuid(int kvm, const char *vendor)
+{
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entries[256];
+	} cpuid = { .head.nent = 256 };
+	struct kvm_cpuid_entry2 *entry;
+	uint32_t i;
+
+	call(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid, "KVM_GET_SUPPORTED_CPUID");
+	for (i = 0; i < cpuid.head.nent; i++) {
+		entry = &cpuid.entries[i];
+		if (entry->function & 0x7fffffff || !vendor)
+			continue;
+		memcpy(&entry->ebx, vendor, 4);
+		memcpy(&entry->edx, vendor + 4, 4);
+		memcpy(&entry->ecx, vendor + 8, 4);
+	}
+	call(vcpu, KVM_SET_CPUID2, &cpuid, "KVM_SET_CPUID2");
+}
+
+static void ask(uint32_t leaf, uint32_t subleaf)
+{
+	/* All ones, so that a register that is left alone shows. */
+	struct kvm_regs regs = {
+		.rip = GUEST_AT, .rflags = 2, .rax = leaf, .rcx = subleaf,
+		.rbx = 0xffffffff, .rdx = 0xffffffff,
+	};
+
+	call(vcpu, KVM_SET_REGS, &regs, "KVM_SET_REGS");
+	call(vcpu, KVM_RUN, NULL, "KVM_RUN");
+	call(vcpu, KVM_GET_REGS, &regs, "KVM_GET_REGS");
+	printf("0x%x 0x%x: 0x%llx 0x%llx 0x%llx 0x%llx\n", leaf, subleaf,
+	       regs.rax, regs.rbx, regs.rcx, regs.rdx);
+}
+
+static void ask_all(void)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < sizeof(leaves) / sizeof(*leaves); i++)
+		for (j = 0; j < sizeof(subleaves) / sizeof(*subleaves); j++)
+			ask(leaves[i], subleaves[j]);
+}
+
+static void print_stats(void)
+{
+	struct kvm_stats_header head;
+	struct kvm_stats_desc *desc;
+	size_t size;
+	uint64_t value;
+	uint32_t i, j;
+	int fd;
+
+	fd = call(vcpu, KVM_GET_STATS_FD, NULL, "KVM_GET_STATS_FD");
+	if (pread(fd, &head, sizeof(head), 0) != sizeof(head))
+		err(70, "header of the statistics");
+	size = sizeof(*desc) + head.name_size;
+	desc = malloc(size);
+	if (!desc)
+		err(70, "descriptor of the statistics");
+
+	for (i = 0; i < head.num_desc; i++) {
+		if (pread(fd, desc, size, head.desc_offset + i * size) != (ssize_t)size)
+			err(70, "descriptor of the statistics");
+		if ((desc->flags & KVM_STATS_TYPE_MASK) != KVM_STATS_TYPE_LINEAR_HIST)
+			continue;
+		printf("stats %s", desc->name);
+		for (j = 0; j < desc->size; j++) {
+			if (pread(fd, &value, sizeof(value), head.data_offset + desc->offset +
+				  j * sizeof(value)) != sizeof(value))
+				err(70, "%s", desc->name);
+			if (value)
+				printf(" %u:%llu", j, (unsigned long long)value);
+		}
+		putchar('\n');
+	}
+	free(desc);
+	close(fd);
+}
+
+static unsigned long long detail(const struct kvm_run *run)
+{
+	switch (run->exit_reason) {
+	case KVM_EXIT_FAIL_ENTRY:
+		return run->fail_entry.hardware_entry_failure_reason;
+	case KVM_EXIT_INTERNAL_ERROR:
+		return run->internal.suberror;
+	case KVM_EXIT_IO:
+		return run->io.port;
+	default:
+		return 0;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct kvm_userspace_memory_region region = {
+		.guest_phys_addr = GUEST_AT, .memory_size = 4096,
+	};
+	unsigned long long last = 0, now;
+	unsigned long rounds, times = 0;
+	struct kvm_run *run;
+	int kvm, vm, size, reason = -1;
+	char folder[32];
+	int fails, asks;
+
+	if (argc < 3)
+		errx(64, "usage: l3 work|segment|state|control|cpuid[-VENDOR] ROUNDS [COMMAND]");
+	rounds = strtoul(argv[2], NULL, 0);
+	fails = !strcmp(argv[1], "state") || !strcmp(argv[1], "control");
+
+	asks = !strncmp(argv[1], "cpuid", 5);
+
+	kvm = open("/dev/kvm", O_RDWR);
+	if (kvm < 0)
+		err(70, "/dev/kvm");
+	vm = call(kvm, KVM_CREATE_VM, NULL, "KVM_CREATE_VM");
+	/* Real mode needs these where the hardware has no unrestricted guest. */
+	ioctl(vm, KVM_SET_TSS_ADDR, 0xfffbd000UL);
+	region.userspace_addr = (uintptr_t)mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+						MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (asks)
+		memcpy((void *)(uintptr_t)region.userspace_addr, cpuid_code, sizeof(cpuid_code));
+	else
+		memcpy((void *)(uintptr_t)region.userspace_addr, guest_code, sizeof(guest_code));
+	call(vm, KVM_SET_USER_MEMORY_REGION, &region, "KVM_SET_USER_MEMORY_REGION");
+	vcpu = call(vm, KVM_CREATE_VCPU, NULL, "KVM_CREATE_VCPU");
+	size = call(kvm, KVM_GET_VCPU_MMAP_SIZE, NULL, "KVM_GET_VCPU_MMAP_SIZE");
+	run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	if (run == MAP_FAILED)
+		err(70, "mmap of the vCPU");
+
+	if (asks) {
+		set_cpuid(kvm, !strcmp(argv[1], "cpuid-intel") ? "GenuineIntel" :
+			       !strcmp(argv[1], "cpuid-amd") ? "AuthenticAMD" : NULL);
+		set_state("work", 0);
+		while (rounds--)
+			ask_all();
+		goto end;
+	}
+
+	set_state(argv[1], rounds);
+	do {
+		if (fails && times)
+			set_state(argv[1], rounds);
+		call(vcpu, KVM_RUN, NULL, "KVM_RUN");
+		now = detail(run);
+		if (times && (reason != (int)run->exit_reason || last != now)) {
+			printf("%d %#llx %lu\n", reason, last, times);
+			times = 0;
+		}
+		reason = run->exit_reason;
+		last = now;
+		times++;
+	} while (fails ? times < rounds : reason == KVM_EXIT_IO);
+	printf("%d %#llx %lu\n", reason, last, times);
+end:
+	print_stats();
+	fflush(stdout);
+
+	if (argc > 3) {
+		snprintf(folder, sizeof(folder), "%d-%d", (int)getpid(), vm);
+		setenv("VM", folder, 1);
+		return system(argv[3]) ? 1 : 0;
+	}
+	return 0;
+}
