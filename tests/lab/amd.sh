@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-2.0
+# Runs in L1, on a model with SVM: small guests by kvm-amd, and what the host
+# has to show of each.
+trigger=/sys/kernel/tracing/events/kvm/kvm_exit/trigger
+dmesg -c >/dev/null
+load-kvm || exit
+lsmod >/out/modules
+for mode in work cpuid cpuid-amd cpuid-intel; do
+	mkdir /out/$mode
+	echo 'hist:keys=exit_reason' >$trigger || exit
+	/lab/l3 $mode 100 "cp /sys/kernel/debug/kvm/\$VM/exits /out/$mode
+		find /sys/kernel/debug/kvm -name 'exit_stats*' >/out/$mode/debugfs" \
+		>/out/$mode/said || exit
+	cat ${trigger%trigger}hist >/out/$mode/hist
+	echo '!hist:keys=exit_reason' >$trigger
+done
+rmmod kvm_amd && rmmod kvm || exit
+dmesg >/out/dmesg
+exit 0
