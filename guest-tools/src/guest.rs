@@ -92,8 +92,10 @@ impl<'a> Guest<'a> {
 
     fn read_reader(&self, reader: &Reader<&'a Counted<'a>>, wanted: Wanted) -> Result<View> {
         for _ in 0..ATTEMPTS {
-            let taken = reader.take();
+            // An exit is counted when it has been handled, so the one by which
+            // the snapshot is taken is not in it.
             let own = self.cpu.executed();
+            let taken = reader.take();
             // Without memory for a snapshot the host answers live figures.
             let Some(view) = self.figures(reader, taken.is_some(), wanted) else {
                 continue;
@@ -175,8 +177,8 @@ impl<'a> Guest<'a> {
         let mut view = View::new(Kind::Guest, self.cpu.machine(), 0);
         view.layout = Some(layout_name(layout));
         view.consistent = false;
-        let total = ask(Role::Total, 0).unwrap_or_default();
         view.own_exits = self.cpu.executed();
+        let total = ask(Role::Total, 0).unwrap_or_default();
         view.total.exits = total.exits();
         view.total.cycles = ask(Role::TotalCycles, 0).map_or(total.cycles(), |regs| regs.cycles());
         for reason in reason::all() {
