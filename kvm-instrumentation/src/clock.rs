@@ -208,12 +208,18 @@ impl Vcpu {
 
     /// Records a rarer event.
     pub fn event(&self, armed: &Armed, event: Event, tsc: u64) {
-        match event {
-            Event::EntryFailed => return add(&self.counters.failed, 1),
-            Event::EntryEmulated => return add(&self.counters.emulated, 1),
-            _ => (),
-        }
         let clock = &self.clock;
+        let entry = match event {
+            Event::EntryFailed => Some(&self.counters.failed),
+            Event::EntryEmulated => Some(&self.counters.emulated),
+            _ => None,
+        };
+        if let Some(bucket) = entry {
+            add(bucket, 1);
+            // What comes now is no exit's doing, so it is charged to none.
+            clock.start.store(0, Relaxed);
+            return;
+        }
         let phase = clock.phase.load(Relaxed);
         let Some((row, _)) = self.row() else {
             return;

@@ -113,6 +113,27 @@ fn a_clock_that_stands_still_or_goes_back_drops_the_timing_but_not_the_exit() {
 }
 
 #[test]
+fn time_after_an_entry_that_is_no_exit_is_charged_to_no_reason() {
+    for event in [Event::EntryFailed, Event::EntryEmulated] {
+        let (vcpu, armed) = (Vcpu::default(), Armed::new());
+        vcpu.exit(10, false, 100);
+        vcpu.handled(&armed, None, 150);
+        vcpu.event(&armed, event, 200);
+        vcpu.event(&armed, Event::UserBegin, 300);
+        vcpu.event(&armed, Event::UserEnd, 400);
+        vcpu.event(&armed, Event::BlockBegin, 500);
+        vcpu.event(&armed, Event::BlockEnd, 600);
+        assert_eq!(figures(&vcpu, 10), [1, 50, 50, 50, 0, 0, 0, 0], "{event:?}");
+        // The next exit is charged again.
+        vcpu.exit(30, false, 700);
+        vcpu.handled(&armed, None, 750);
+        vcpu.event(&armed, Event::UserBegin, 800);
+        vcpu.event(&armed, Event::UserEnd, 900);
+        assert_eq!(value(&vcpu, 30, Figure::User), 100);
+    }
+}
+
+#[test]
 fn failed_and_emulated_entries_are_no_exits() {
     let (vcpu, armed) = (Vcpu::default(), Armed::new());
     vcpu.event(&armed, Event::EntryFailed, 0);
