@@ -62,6 +62,8 @@ pub enum Command {
     Vms(VmsArgs),
     /// Run a command and show which exits it cost
     Stat(StatArgs),
+    /// Watch the exits live
+    Watch(WatchArgs),
     /// Record the exits over time, while a command runs or until interrupted
     Record(RecordArgs),
     /// Make an HTML page of recordings
@@ -219,6 +221,25 @@ pub struct StatArgs {
     /// The command, and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<OsString>,
+}
+
+/// `vmxscope watch`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  vmxscope watch                       this guest, once a second
+  vmxscope watch --interval 100ms
+  vmxscope watch --vm web1             a VM of this host
+
+The figures count from the start, or from the last reset (r); ? shows the keys. Histograms are
+read every tenth time, for they take most of the exits that this program causes.")]
+pub struct WatchArgs {
+    /// Where the figures come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Read so often
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
 }
 
 /// `vmxscope record`.

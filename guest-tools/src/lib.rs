@@ -28,6 +28,7 @@ pub mod table;
 pub mod units;
 pub mod view;
 pub mod vms;
+pub mod watch;
 
 use args::{Cli, Command};
 use error::{status, Result};
@@ -43,6 +44,7 @@ pub fn run(cli: &Cli, processor: &dyn Processor, out: &mut Output<'_>) -> Result
         Command::Record(args) => return recording::record(args, processor, out),
         Command::Report(args) => report::run(args, out)?,
         Command::Vms(args) => vms::run(args, processor, out)?,
+        Command::Watch(args) => watch::run(args, processor)?,
         Command::Leaf(args) => leaf::run(args, processor, out)?,
         Command::Check(args) => return check::run(args, processor, out),
     }

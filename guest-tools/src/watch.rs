@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `vmxscope watch`: a live screen.
+//!
+//! This module owns the terminal: whatever happens, it is left as it was found.
+
+mod keys;
+mod model;
+mod screen;
+
+use std::io::{self, IsTerminal};
+use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossterm::event::{self, Event, KeyEventKind};
+use crossterm::terminal::{self, EnterAlternateScreen, LeaveAlternateScreen};
+use crossterm::{cursor, execute};
+use ratatui::backend::CrosstermBackend;
+use ratatui::Terminal;
+
+use crate::args::WatchArgs;
+use crate::error::{Error, Result};
+use crate::guest::Wanted;
+use crate::processor::{Counted, Processor};
+use crate::source::{is_live, Source};
+pub use keys::{act, Act};
+pub use model::Model;
+pub use screen::draw;
+
+/// Runs the command.
+pub fn run(args: &WatchArgs, processor: &dyn Processor) -> Result<()> {
+    is_live(&args.source)?;
+    if !io::stdout().is_terminal() {
+        return Err(no_terminal(io::ErrorKind::Unsupported.into()));
+    }
+    let cpu = Counted::new(processor);
+    let source = Source::open(&args.source, &cpu)?;
+    let read = |histograms| {
+        source.read(Wanted {
+            extras: true,
+            histograms,
+            states: false,
+        })
+    };
+    let mut model = Model::new(read(true)?, args.interval);
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [
+        signal_hook::consts::SIGTERM,
+        signal_hook::consts::SIGHUP,
+        signal_hook::consts::SIGINT,
+    ] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))
+            .map_err(|error| Error::system("cannot set up signals", error))?;
+    }
+    let screen = Screen::take().map_err(no_terminal)?;
+    let result = watch(&mut model, &stop, read);
+    drop(screen);
+    result
+}
+
+fn no_terminal(error: io::Error) -> Error {
+    Error::system(
+        "watch needs a terminal; `vmxscope exits` and `record` need none",
+        error,
+    )
+}
+
+fn watch(
+    model: &mut Model,
+    stop: &AtomicBool,
+    read: impl Fn(bool) -> Result<crate::view::View>,
+) -> Result<()> {
+    let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout())).map_err(no_terminal)?;
+    let mut next = Instant::now() + model.interval();
+    while !stop.load(Ordering::Relaxed) {
+        terminal
+            .draw(|frame| draw(frame, model))
+            .map_err(no_terminal)?;
+        let wait = next.saturating_duration_since(Instant::now());
+        // Short enough for a signal, which does not wake this up.
+        if event::poll(wait.min(Duration::from_millis(200))).map_err(no_terminal)? {
+            // A new size needs nothing: the next turn draws anyway.
+            let event = event::read().map_err(no_terminal)?;
+            let Event::Key(key) = event else { continue };
+            if key.kind != KeyEventKind::Release && act(model, key) == Act::Quit {
+                break;
+            }
+        }
+        if Instant::now() >= next {
+            next = Instant::now() + model.interval();
+            if !model.is_paused() {
+                let mut view = read(model.wants_histogram())?;
+                model.keep_histograms(&mut view);
+                model.update(view);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The terminal in raw mode, with a screen of its own, until this is dropped.
+struct Screen;
+
+impl Screen {
+    fn take() -> io::Result<Self> {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            restore();
+            before(panic);
+        }));
+        terminal::enable_raw_mode()?;
+        let screen = Self;
+        execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
+        Ok(screen)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// There is nobody left to tell if this fails.
+fn restore() {
+    let _ = execute!(io::stdout(), LeaveAlternateScreen, cursor::Show);
+    let _ = terminal::disable_raw_mode();
+}
