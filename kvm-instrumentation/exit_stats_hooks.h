@@ -76,13 +76,17 @@ static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu)
  * @l2:		the vCPU was running a nested guest
  *
  * Latches both, for the handler may change them; kvm_exit_stats_handled()
- * counts.
+ * counts.  A macro with barriers, so that neither is read while the key is
+ * off: the compiler would merge it with a later reading and do it always.
  */
-static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason, bool l2)
-{
-	if (static_branch_unlikely(&kvm_exit_stats_key))
-		exit_stats_exit(&vcpu->arch.exit_stats.live, reason, l2);
-}
+#define kvm_exit_stats_exit(vcpu, reason, l2)					\
+do {										\
+	if (static_branch_unlikely(&kvm_exit_stats_key)) {			\
+		barrier();							\
+		exit_stats_exit(&(vcpu)->arch.exit_stats.live, reason, l2);	\
+		barrier();							\
+	}									\
+} while (0)
 
 /**
  * kvm_exit_stats_handled() - the latest exit has been handled
