@@ -106,6 +106,10 @@ class Control:
             folder.mkdir(exist_ok=True)
             subprocess.run(["tar", "xz", "--no-same-owner", "-C", folder], input=data, check=True,
                            capture_output=True)
+            # The guests' whole consoles; what was shown so far is their beginning.
+            for console in (folder / ".consoles").glob("*"):
+                console.rename(folder.parent / console.name)
+            shutil.rmtree(folder / ".consoles", ignore_errors=True)
         except (binascii.Error, subprocess.CalledProcessError) as error:
             raise LabError(
                 f"what L1 left in /out did not arrive whole: {error}",

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.parametrize(("series", "model"), MACHINES)
 def run_guests(lab: Lab, l3: Path, series: str, model: str, *options: str) -> Run:
     """Run the small guests on an AMD model."""
     series = second_kernel() if series == "second" else series
-    run = lab.run("--kernel", series, "--cpu", model, "--add", f"{l3}:lab/l3", "--timeout", 600,
+    run = lab.run("--kernel", series, "--cpu", model, "--add", f"{l3}:lab/l3", "--timeout", 300,
                   *options, l1=(REPO / "tests/lab/amd.sh").read_text())
     assert run.status == 0, run.l1 + run.stderr
     return run

@@ -33,7 +33,7 @@ def prove(lab: Lab, provoke: Provoke, vmxscope: Path, tmp: Path, machine: tuple)
     (tmp / "rounds").write_text("50\n")
     run = lab.run(
         "--kernel", series, "--cpu", model, "--cpus", cpus, "--guest-cpus", cpus,
-        "--kvm-intel", params, "--timeout", 900,
+        "--kvm-intel", params, "--timeout", 300,
         "--add-guest", f"{provoke.module(series)}:lab/provoke.ko",
         "--add-guest", f"{vmxscope}:lab/vmxscope", "--add-guest", f"{tmp}/rounds:lab/rounds",
         l1=(REPO / "tests/lab/proof.sh").read_text(),

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.parametrize("series", KERNELS)
 def run_vms(lab: Lab, l3: Path, series: str) -> Run:
     """Run all of the VMs, each of a thousand rounds, in one machine."""
     series = second_kernel() if series == "second" else series
-    run = lab.run("--kernel", series, "--add", f"{l3}:lab/l3", "--timeout", 600,
+    run = lab.run("--kernel", series, "--add", f"{l3}:lab/l3", "--timeout", 300,
                   l1=(REPO / "tests/lab/failures.sh").read_text())
     assert run.status == 0, run.l1 + run.stderr
     return run

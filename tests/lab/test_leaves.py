@@ -28,7 +28,7 @@ def stock(lab: Lab, vmxscope: Path) -> Run:
 
 
 def guests(lab: Lab, vmxscope: Path, *options: str) -> Run:
-    run = lab.run(*options, "--timeout", 600, "--add-guest", f"{vmxscope}:lab/vmxscope",
+    run = lab.run(*options, "--timeout", 300, "--add-guest", f"{vmxscope}:lab/vmxscope",
                   l1=(REPO / "tests/lab/leaves.sh").read_text(),
                   l2=(REPO / "tests/lab/leaves-l2.sh").read_text())
     assert run.status == 0, run.l1 + run.stderr

@@ -13,7 +13,7 @@ from conftest import REPO, Lab, Run
 @pytest.fixture(scope="module")
 def run(lab: Lab, vmxscope: Path) -> Run:
     """All of it, in one machine with two CPUs."""
-    done = lab.run("--cpus", 2, "--timeout", 900, "--add-guest", f"{vmxscope}:lab/vmxscope",
+    done = lab.run("--cpus", 2, "--timeout", 300, "--add-guest", f"{vmxscope}:lab/vmxscope",
                    l1=(REPO / "tests/lab/lifecycle.sh").read_text(),
                    l2=(REPO / "tests/lab/lifecycle-l2.sh").read_text())
     assert done.status == 0, done.l1 + done.stderr

@@ -34,7 +34,7 @@ def run_nested(lab: Lab, l3: Path, series: str, params: str) -> Run:
     added += [f"{module}:lab/{module.name}" for module in kernel.get(series, True).modules()
               if module.stem in ("irqbypass", "kvm", "kvm-intel")]
     words = [word for file in added for word in ("--add-guest", file)]
-    run = lab.run("--kernel", series, "--kvm-intel", params, "--timeout", 900, *words,
+    run = lab.run("--kernel", series, "--kvm-intel", params, "--timeout", 300, *words,
                   l1=(REPO / "tests/lab/nested.sh").read_text(),
                   l2=(REPO / "tests/lab/nested-l2.sh").read_text())
     assert run.status == 0, run.l1 + run.l2 + run.stderr

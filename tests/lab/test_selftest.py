@@ -55,7 +55,7 @@ def selftest(linux: kernel.Kernel) -> Path:
 def test_the_kernels_own_test_of_the_binary_statistics_passes(lab: Lab, series: str) -> None:
     series = second_kernel() if series == "second" else series
     program = selftest(kernel.get(series, True))
-    run = lab.run("--kernel", series, "--add", f"{program}:lab/{NAME}", "--timeout", 600,
+    run = lab.run("--kernel", series, "--add", f"{program}:lab/{NAME}", "--timeout", 300,
                   l1=f"load-kvm && /lab/{NAME} >/out/said 2>&1\n")
     said = run.file("said")
     assert run.status == 0, said
