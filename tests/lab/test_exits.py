@@ -26,16 +26,18 @@ MACHINES = [pytest.param(*machine) for machine in CORE]
 MACHINES += [pytest.param(*machine, marks=pytest.mark.matrix) for machine in MATRIX]
 
 
-def prove(lab: Lab, provoke: Provoke, vmxscope: Path, tmp: Path, machine: tuple) -> Run:
+def prove(lab: Lab, provoke: Provoke, vmxscope: Path, machine: tuple) -> Run:
     """Run the proof's scripts in a machine."""
     series, model, cpus, params = machine
     series = second_kernel() if series == "second" else series
-    (tmp / "rounds").write_text("50\n")
+    # The same path each time, so that a machine's tests share one run.
+    rounds = lab.top / "rounds"
+    rounds.write_text("50\n")
     run = lab.run(
         "--kernel", series, "--cpu", model, "--cpus", cpus, "--guest-cpus", cpus,
         "--kvm-intel", params, "--timeout", 300,
         "--add-guest", f"{provoke.module(series)}:lab/provoke.ko",
-        "--add-guest", f"{vmxscope}:lab/vmxscope", "--add-guest", f"{tmp}/rounds:lab/rounds",
+        "--add-guest", f"{vmxscope}:lab/vmxscope", "--add-guest", f"{rounds}:lab/rounds",
         l1=(REPO / "tests/lab/proof.sh").read_text(),
         l2=(REPO / "tests/lab/proof-l2.sh").read_text(),
     )
@@ -45,10 +47,10 @@ def prove(lab: Lab, provoke: Provoke, vmxscope: Path, tmp: Path, machine: tuple)
 
 @pytest.mark.parametrize(("series", "model", "cpus", "params"), MACHINES)
 def test_each_view_counts_the_same_exits_by_reason(
-    lab: Lab, provoke: Provoke, vmxscope: Path, tmp_path: Path,
+    lab: Lab, provoke: Provoke, vmxscope: Path,
     series: str, model: str, cpus: int, params: str,
 ) -> None:
-    run = prove(lab, provoke, vmxscope, tmp_path, (series, model, cpus, params))
+    run = prove(lab, provoke, vmxscope, (series, model, cpus, params))
     vm, host = exits.table(run.file("vm")), exits.table(run.file("host"))
     traced = exits.histogram(run.file("hist"))
     assert vm.exits() == traced
@@ -64,10 +66,10 @@ def test_each_view_counts_the_same_exits_by_reason(
 
 @pytest.mark.parametrize(("series", "model", "cpus", "params"), MACHINES)
 def test_qemus_own_statistics_have_the_same_figures(
-    lab: Lab, provoke: Provoke, vmxscope: Path, tmp_path: Path,
+    lab: Lab, provoke: Provoke, vmxscope: Path,
     series: str, model: str, cpus: int, params: str,
 ) -> None:
-    run = prove(lab, provoke, vmxscope, tmp_path, (series, model, cpus, params))
+    run = prove(lab, provoke, vmxscope, (series, model, cpus, params))
     vm = exits.table(run.file("vm"))
     if cpus > 1:
         pytest.skip("QEMU's monitor prints one vCPU's statistics at a time")
@@ -82,10 +84,10 @@ def test_qemus_own_statistics_have_the_same_figures(
 
 @pytest.mark.parametrize(("series", "model", "cpus", "params"), MACHINES)
 def test_the_guest_reads_what_the_host_counted_before_that_very_exit(
-    lab: Lab, provoke: Provoke, vmxscope: Path, tmp_path: Path,
+    lab: Lab, provoke: Provoke, vmxscope: Path,
     series: str, model: str, cpus: int, params: str,
 ) -> None:
-    run = prove(lab, provoke, vmxscope, tmp_path, (series, model, cpus, params))
+    run = prove(lab, provoke, vmxscope, (series, model, cpus, params))
     vm, guest = exits.table(run.file("vm")), exits.guest_json(run.file("guest"))
     lost = re.findall(r"^(?:overrun|dropped events): (\d+)$", run.file("trace-stats"), re.M)
     assert set(lost) == {"0"}, run.file("trace-stats")
