@@ -27,19 +27,21 @@ exit 5
 """
 
 
-@pytest.mark.parametrize("cpus", [1, 2])
+@pytest.mark.parametrize(
+    ("cpus", "vcpus"), [(1, 1), (1, 2), pytest.param(2, 2, marks=pytest.mark.matrix)]
+)
 @pytest.mark.parametrize("ept", ["1", "0"])
 def test_a_guest_of_each_kind_runs_its_script_and_both_statuses_come_back(
-    lab: Lab, tmp_path: Path, cpus: int, ept: str
+    lab: Lab, tmp_path: Path, cpus: int, vcpus: int, ept: str
 ) -> None:
     (tmp_path / "added").write_text("added file\n")
-    run = lab.run("--kvm-intel", f"ept={ept}", "--guest-cpus", cpus, "--cpus", cpus,
+    run = lab.run("--kvm-intel", f"ept={ept}", "--guest-cpus", vcpus, "--cpus", cpus,
                   "--add-guest", tmp_path / "added", l1=L1, l2=L2)
     assert run.status == 5, run.l1 + run.stderr
     assert run.file("status") == "guest status 7\n"
     assert run.file("ept").strip() == ("Y" if ept == "1" else "N")
     assert run.file("cpus").strip() == str(cpus)
-    assert f"cpus {cpus}\nunder a hypervisor\nadded file\n" in run.l2
+    assert f"cpus {vcpus}\nunder a hypervisor\nadded file\n" in run.l2
     assert "guest status 7" in run.l1 and "under a hypervisor" not in run.l1
 
 

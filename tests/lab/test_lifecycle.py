@@ -9,6 +9,8 @@ import pytest
 import exits
 from conftest import REPO, Lab, Run
 
+pytestmark = pytest.mark.matrix
+
 
 @pytest.fixture(scope="module")
 def run(lab: Lab, vmxscope: Path) -> Run:

@@ -90,9 +90,8 @@ static int __init provoke_init(void)
 	}
 
 	for (i = 0; i < rounds; i++) {
-		eax = 0;
-		ecx = 0;
-		native_cpuid(&eax, &ebx, &ecx, &edx);
+		asm volatile("cpuid" : "=a" (eax), "=b" (ebx), "=c" (ecx), "=d" (edx)
+			     : "a" (0), "c" (0));
 		provoke_msrs();
 		provoke_control_registers();
 		provoke_debug_registers();
