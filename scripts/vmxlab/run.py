@@ -197,6 +197,9 @@ def _boot(options: Options, linux: kernel.Kernel, initrds: list[Path], scratch: 
             scratch, linux.image, initrds, append, options.cpu, options.cpus, options.memory,
             tty_name)
     else:
+        # Bochs' MWAIT misses a store of another CPU now and then, so a CPU that is
+        # woken by one sleeps on: idle CPUs have to use HLT, which an IPI ends.
+        append += " idle=nomwait"
         media = image.iso(scratch, linux, initrds, append)
         machine = bochs.Machine(scratch, media, options.cpu or bochs.DEFAULT_CPU, options.cpus,
                                 options.memory, tty_name)
