@@ -7,7 +7,7 @@
 //! reason meanwhile, and what follows is charged to it too:
 //!
 //! ```text
-//! exit ──────────► handled ─► blocked, in userspace, or back in the guest
+//! exit ─────────► handled ─► blocked, in userspace, or back in the guest
 //!   ▲ │ scheduled out (not counted)
 //!   └─┘ scheduled in
 //! ```

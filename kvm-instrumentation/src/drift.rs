@@ -29,8 +29,9 @@ same_signature! {
     exit_stats_arm: fn(bool, u64) -> ();
     exit_stats_query_begin:
         fn(*mut c::exit_stats_query, *const c::exit_stats_config, u32, u32) -> u32;
-    exit_stats_query_add:
-        fn(*mut c::exit_stats_query, *const c::exit_stats_counters, *const c::exit_stats_hist) -> ();
+    exit_stats_query_add: fn(
+        *mut c::exit_stats_query, *const c::exit_stats_counters, *const c::exit_stats_hist
+    ) -> ();
     exit_stats_query_end: fn(*const c::exit_stats_query, *mut c::exit_stats_regs) -> ();
     exit_stats_snapshot_begin: fn(*mut c::exit_stats_counters, *mut c::exit_stats_hist) -> ();
     exit_stats_merge: fn(
