@@ -92,7 +92,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         name = item.path.stem
         machine = getattr(getattr(item, "callspec", None), "id", "")
-        if name in ("test_caps", "test_exits") and machine:
+        if name in ("test_caps", "test_exits", "test_lifecycle") and machine:
             item.add_marker(pytest.mark.xdist_group(f"{name}-{machine}"))
         elif name not in ("test_lab", "test_caps"):
             item.add_marker(pytest.mark.xdist_group(name))
