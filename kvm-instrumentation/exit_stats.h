@@ -250,13 +250,16 @@ static inline void exit_stats_exit(struct exit_stats_vcpu *s, u32 reason, bool l
 /**
  * exit_stats_handled() - the latest exit has been handled
  * @s:		the vCPU's
+ * @hist:	its histograms, @s->clock.hist, or NULL
  * @tsc:	the clock when the handler returned, or before a fastpath's re-entry
  *
  * Counts the exit and adds its time.  Call it after each exit, or the next one
  * takes its place; a second call does nothing.  The thread may be preempted
- * between the reading of @tsc and the call.
+ * between the reading of @tsc and the call.  @tsc comes third because it is in
+ * that argument's register already.
  */
-void exit_stats_handled(struct exit_stats_vcpu *s, u64 tsc);
+void exit_stats_handled(struct exit_stats_vcpu *s, struct exit_stats_hist *hist,
+			u64 tsc);
 
 /**
  * exit_stats_event() - anything rarer happened

@@ -98,8 +98,10 @@ do {										\
  */
 static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu)
 {
+	struct exit_stats_vcpu *live = &vcpu->arch.exit_stats.live;
+
 	if (static_branch_unlikely(&kvm_exit_stats_key))
-		exit_stats_handled(&vcpu->arch.exit_stats.live, rdtsc());
+		exit_stats_handled(live, live->clock.hist, rdtsc());
 }
 
 static __always_inline void kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 event)

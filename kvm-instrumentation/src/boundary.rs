@@ -8,7 +8,6 @@
 
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
-use core::sync::atomic::Ordering::Relaxed;
 
 use crate::answer::{Config, Query};
 use crate::clock::{Armed, Event, Vcpu};
@@ -17,18 +16,6 @@ use crate::hist::Hist;
 use crate::{abi, c, reason};
 
 static ARMED: Armed = Armed::new();
-
-/// Returns the histograms of a vCPU, or `None`.
-///
-/// # Safety
-///
-/// If the pointer in `vcpu` is not null, it points to histograms that are valid for
-/// as long as `vcpu` is.
-#[inline(always)]
-unsafe fn hist_of(vcpu: &Vcpu) -> Option<&Hist> {
-    // SAFETY: By the requirement of this function; all in `Hist` is atomic.
-    unsafe { vcpu.clock.hist.load(Relaxed).as_ref() }
-}
 
 /// Returns what C calls a string. The kernel's `char` is unsigned, unlike Rust's here.
 fn c_string(string: &'static CStr) -> *const c::c_char {
@@ -39,13 +26,15 @@ fn c_string(string: &'static CStr) -> *const c::c_char {
 ///
 /// # Safety
 ///
-/// `s` and its histograms are valid, and no other thread records to them meanwhile.
+/// `s` is valid, `hist` valid or null, and no other thread records to them meanwhile.
 #[no_mangle]
-pub unsafe extern "C" fn exit_stats_handled(s: *mut c::exit_stats_vcpu, tsc: u64) {
-    // SAFETY: `s` is valid by the requirement of this function.
-    let vcpu = unsafe { &*s.cast::<Vcpu>() };
-    // SAFETY: As are its histograms.
-    let hist = unsafe { hist_of(vcpu) };
+pub unsafe extern "C" fn exit_stats_handled(
+    s: *mut c::exit_stats_vcpu,
+    hist: *mut c::exit_stats_hist,
+    tsc: u64,
+) {
+    // SAFETY: `s` is valid, and `hist` valid or null, by the requirement of this function.
+    let (vcpu, hist) = unsafe { (&*s.cast::<Vcpu>(), hist.cast::<Hist>().as_ref()) };
     vcpu.handled(&ARMED, hist, tsc);
 }
 

@@ -129,7 +129,7 @@ pub struct Clock {
     pub(crate) since: AtomicU64,
     /// Handling cycles before the exit was last scheduled out.
     pub(crate) spent: AtomicU64,
-    /// The histograms, or null. C sets it; only the boundary follows it.
+    /// The histograms, or null. C sets it and hands it to the boundary.
     pub(crate) hist: AtomicPtr<Hist>,
     pub(crate) reserved: [u64; 3],
 }
@@ -162,10 +162,8 @@ impl Vcpu {
     /// Counts and times the latest exit: it has been handled.
     #[inline(always)]
     pub fn handled(&self, armed: &Armed, hist: Option<&Hist>, tsc: u64) {
-        let phase = u64::from(self.clock.phase.load(Relaxed));
-        let l2 = phase.wrapping_sub(u64::from(HANDLING));
-        if l2 > 1 {
-            self.handled_after_schedule(tsc, armed, hist);
+        if self.clock.phase.load(Relaxed) != HANDLING {
+            self.handled_otherwise(hist, tsc, armed);
             return;
         }
         // The thread may be scheduled out anywhere here: the start does not
@@ -174,20 +172,22 @@ impl Vcpu {
         let Some((row, number)) = self.row() else {
             return;
         };
-        row.count(l2);
+        add(&row.exits, 1);
         let start = self.clock.start.load(Relaxed);
         if armed.covers(start) {
             row.time(hist, number, start, tsc);
         }
     }
 
-    /// Does the same for an exit that was scheduled out meanwhile.
+    /// Does the same for an exit from L2, or one that was scheduled out meanwhile.
+    ///
+    /// Apart, so that an exit from L1 does nothing for either.
     #[cold]
     #[inline(never)]
-    fn handled_after_schedule(&self, tsc: u64, armed: &Armed, hist: Option<&Hist>) {
+    fn handled_otherwise(&self, hist: Option<&Hist>, tsc: u64, armed: &Armed) {
         let clock = &self.clock;
         let phase = clock.phase.load(Relaxed);
-        if !(AWAY..BLOCKED).contains(&phase) {
+        if !(HANDLING_L2..BLOCKED).contains(&phase) {
             return;
         }
         clock.phase.store(HANDLED, Relaxed);
@@ -196,8 +196,15 @@ impl Vcpu {
         let Some((row, number)) = self.row() else {
             return;
         };
-        row.count(u64::from(phase.wrapping_sub(HANDLING) & 1));
-        if phase >= BACK && armed.covers(clock.start.load(Relaxed)) {
+        add(&row.exits, 1);
+        add(&row.l2, u64::from(phase.wrapping_sub(HANDLING) & 1));
+        let start = clock.start.load(Relaxed);
+        if !armed.covers(start) {
+            return;
+        }
+        if phase == HANDLING_L2 {
+            row.time(hist, number, start, tsc);
+        } else if phase >= BACK {
             // A `tsc` that was read before the thread was scheduled out lies
             // before the last stretch.
             let stretch = tsc.saturating_sub(clock.since.load(Relaxed));
@@ -297,12 +304,6 @@ impl Clock {
 }
 
 impl Row {
-    #[inline(always)]
-    fn count(&self, l2: u64) {
-        add(&self.exits, 1);
-        add(&self.l2, l2);
-    }
-
     /// Adds a time to one of the accounts, or counts it as dropped.
     fn charge(&self, account: &AtomicU64, cycles: Option<u64>) {
         match cycles {

@@ -24,7 +24,7 @@ macro_rules! same_signature {
 }
 
 same_signature! {
-    exit_stats_handled: fn(*mut c::exit_stats_vcpu, u64) -> ();
+    exit_stats_handled: fn(*mut c::exit_stats_vcpu, *mut c::exit_stats_hist, u64) -> ();
     exit_stats_event: fn(*mut c::exit_stats_vcpu, u32, u64) -> ();
     exit_stats_arm: fn(bool, u64) -> ();
     exit_stats_query_begin:

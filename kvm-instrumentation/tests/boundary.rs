@@ -19,9 +19,13 @@ fn zeroed<T>() -> Box<T> {
 }
 
 fn exit(vcpu: &mut Vcpu, reason: u32, l2: bool, start: u64, end: u64) {
+    exit_with(vcpu, null_mut(), reason, l2, start, end);
+}
+
+fn exit_with(vcpu: &mut Vcpu, hist: *mut Hist, reason: u32, l2: bool, start: u64, end: u64) {
     vcpu.exit(reason, l2, start);
-    // SAFETY: The vCPU is valid, and only this thread has it.
-    unsafe { exit_stats_handled(vcpu, end) };
+    // SAFETY: The vCPU is valid, the histograms are or null, and only this thread has them.
+    unsafe { exit_stats_handled(vcpu, hist, end) };
 }
 
 fn value(counters: *const Counters, hist: *const Hist, reason: u32, field: u32) -> Option<u64> {
@@ -102,6 +106,17 @@ fn a_query_goes_from_begin_to_end() {
         ask(abi::EXTENSION, 0xffff_0000, &[]).0,
         Step::AddSnapshot as u32
     );
+}
+
+#[test]
+fn the_histograms_that_are_handed_over_are_recorded_to() {
+    let (mut vcpu, mut hist) = (zeroed::<Vcpu>(), zeroed::<Hist>());
+    for l2 in [false, true] {
+        exit_with(&mut vcpu, &mut *hist, 10, l2, 100, 350);
+    }
+    let counters = from_ref(vcpu.counters());
+    assert_eq!(value(counters, &*hist, 10, abi::BUCKET + 7), Some(2));
+    assert_eq!(value(counters, &*hist, 10, abi::L2), Some(1));
 }
 
 #[test]

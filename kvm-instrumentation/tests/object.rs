@@ -151,10 +151,10 @@ fn the_object_needs_nothing_cannot_panic_and_locks_nothing() {
         let exchanges = instruction.starts_with("xchg") && instruction.contains('(');
         assert!(!exchanges && !instruction.starts_with("lock"), "{line}");
     }
-    // On the way of every exit: 30 of these without histograms, 44 with, and the rest
+    // On the way of every exit: 27 of these without histograms, 41 with, and the rest
     // is for what is rare.
     let instructions = instructions(&object, "exit_stats_handled");
-    assert!((30..60).contains(&instructions.len()), "{instructions:#?}");
+    assert!((27..60).contains(&instructions.len()), "{instructions:#?}");
     let calls = instructions.iter().filter(|i| i.starts_with("call"));
     assert_eq!(calls.count(), 0, "{instructions:#?}");
 }

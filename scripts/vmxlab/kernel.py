@@ -141,7 +141,9 @@ def has_series(series: str) -> bool:
 def patch_inputs(series: str) -> list[Path]:
     """All files of ours that go into a patched kernel."""
     room = REPO / "kvm-instrumentation"
-    ours = [p for p in (*room.glob("*"), *room.glob("src/*")) if p.is_file()]
+    # What cargo alone reads is not among them.
+    ours = [p for p in (*room.glob("*"), *room.glob("src/*"))
+            if p.is_file() and p.name != "Cargo.toml"]
     scripts = [REPO / "scripts" / name for name in ("patch-kernel", "kvmseries.py")]
     return [REPO / "patches" / series, *scripts, *sorted(ours)]
 
