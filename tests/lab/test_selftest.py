@@ -19,7 +19,7 @@ PARTS = (
     "tools/arch tools/build tools/include tools/lib tools/scripts "
     "tools/testing/selftests/kvm tools/testing/selftests/rseq tools/testing/selftests/vfio "
     "tools/testing/selftests/cgroup tools/testing/selftests/clone3 drivers/dma/ioat "
-    "drivers/dma/idxd include/linux/idxd.h include/linux/pci_ids.h"
+    "drivers/dma/idxd drivers/net/ethernet/intel/igb include/linux/idxd.h include/linux/pci_ids.h"
 ).split()
 BUILD = """\
 set -e
