@@ -4,11 +4,12 @@
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
-use std::sync::atomic::AtomicBool;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use signal_hook::consts::{SIGINT, SIGQUIT};
+
 use crate::error::{Error, Result};
+use crate::signals;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,11 +25,7 @@ pub struct Ended {
 /// From now on an interrupt from the keyboard ends the command only, so that what
 /// it cost can still be told.
 pub fn leave_interrupts_to_the_command() -> Result<()> {
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGQUIT] {
-        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))
-            .map_err(|error| Error::system("cannot set up signals", error))?;
-    }
-    Ok(())
+    signals::flag(&[SIGINT, SIGQUIT]).map(drop)
 }
 
 /// A command and its arguments, not yet run.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use exit_stats::abi;
 
-use crate::args::{ExitsArgs, Sort, SourceArgs};
+use crate::args::{ExitsArgs, Sort};
 use crate::error::{Error, Result};
 use crate::format;
 use crate::guest::Wanted;
@@ -32,17 +32,16 @@ pub fn run(args: &ExitsArgs, processor: &dyn Processor, out: &mut Output<'_>) ->
         histograms: true,
         states: args.all || args.form.json,
     };
-    let view = view(&args.source, processor, wants)?;
-    show(&view, args, &wanted, out)
-}
-
-/// The figures as they are now, or as they were saved.
-pub fn view(source: &SourceArgs, processor: &dyn Processor, wanted: Wanted) -> Result<View> {
-    if let Some(file) = &source.from {
-        return format::parse_view(&read(file)?, &file.to_string_lossy());
+    if let Some(file) = &args.source.from {
+        let view = format::parse_view(&read(file)?, &file.to_string_lossy())?;
+        return show(&[view], args, &wanted, out);
     }
     let cpu = Counted::new(processor);
-    Source::open(source, &cpu)?.read(wanted)
+    let views = match Source::open(&args.source, &cpu)? {
+        Source::Qmp(qmp) if args.per_vcpu => qmp.read_each()?,
+        source => vec![source.read(wants)?],
+    };
+    show(&views, args, &wanted, out)
 }
 
 /// The text of a file, or of standard input for `-`.
@@ -58,34 +57,50 @@ pub fn read(file: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Prints a view; only some reasons if any are wanted.
-pub fn show(view: &View, args: &ExitsArgs, wanted: &[u32], out: &mut Output<'_>) -> Result<()> {
-    let rows = selected(view, args, wanted);
+/// Prints views, of which each is another vCPU's if there are several; only some
+/// reasons if any are wanted.
+fn show(views: &[View], args: &ExitsArgs, wanted: &[u32], out: &mut Output<'_>) -> Result<()> {
+    let of_rows = |view: &View| View {
+        reasons: selected(view, args, wanted).into_iter().cloned().collect(),
+        ..view.clone()
+    };
+    let mut chosen: Vec<View> = views.iter().map(of_rows).collect();
     if args.form.json {
-        let reasons = rows.into_iter().cloned().collect();
-        return format::json(
-            out,
-            &View {
-                reasons,
-                ..view.clone()
-            },
-        );
+        return match args.per_vcpu {
+            true => format::json(out, &chosen),
+            false => chosen.pop().map_or(Ok(()), |view| format::json(out, &view)),
+        };
     }
     if args.form.prometheus {
-        let reasons = rows.into_iter().cloned().collect();
-        let view = View {
-            reasons,
-            ..view.clone()
-        };
-        return format::prometheus(out, &[view]);
+        return format::prometheus(out, &chosen);
     }
     if args.form.csv {
-        return format::csv(out, view, &rows);
+        return format::csv(out, &chosen);
     }
+    for (place, (view, chosen)) in views.iter().zip(&chosen).enumerate() {
+        if args.per_vcpu {
+            if place != 0 {
+                writeln!(out)?;
+            }
+            let title = out.look.bold(&format!("{}:", view.vm));
+            writeln!(out, "{title}")?;
+        }
+        show_table(view, &chosen.reasons, args, wanted, out)?;
+    }
+    Ok(())
+}
+
+fn show_table(
+    view: &View,
+    rows: &[Row],
+    args: &ExitsArgs,
+    wanted: &[u32],
+    out: &mut Output<'_>,
+) -> Result<()> {
+    print_table(view, rows, args.sort, out)?;
     let all = view.reasons.iter().filter(|row| !row.is_empty()).count();
-    print_table(view, &rows, args.sort, out)?;
     if !wanted.is_empty() {
-        for row in &rows {
+        for row in rows {
             crate::bars::print(view, row, out)?;
         }
         writeln!(out)?;
@@ -140,8 +155,11 @@ const COLUMNS: [Column; 11] = [
     figures("userspace", 6),
 ];
 
+/// The first column that is empty where only counts and cycles are known.
+const FIRST_UNKNOWN: usize = 7;
+
 /// Prints the table of some rows, with the total of all.
-pub fn print_table(view: &View, rows: &[&Row], by: Sort, out: &mut Output<'_>) -> Result<()> {
+fn print_table(view: &View, rows: &[Row], by: Sort, out: &mut Output<'_>) -> Result<()> {
     let mut columns = COLUMNS;
     columns[3].title = match by {
         Sort::Time => "of time",
@@ -149,7 +167,12 @@ pub fn print_table(view: &View, rows: &[&Row], by: Sort, out: &mut Output<'_>) -
     };
     let mut lines: Vec<Vec<String>> = rows.iter().map(|row| cells(view, row, by)).collect();
     lines.push(cells(view, &view.total, by));
-    table::print(out, &columns, &lines, 1)
+    let known = match view.counts_only {
+        true => FIRST_UNKNOWN,
+        false => columns.len(),
+    };
+    lines.iter_mut().for_each(|line| line.truncate(known));
+    table::print(out, &columns[..known], &lines, 1)
 }
 
 fn cells(view: &View, row: &Row, by: Sort) -> Vec<String> {

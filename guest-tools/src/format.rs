@@ -6,7 +6,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::view::{Row, View};
+use crate::view::{Kind, Row, View};
 
 /// Prints a value as JSON, for people to read too.
 pub fn json(out: &mut dyn Write, value: &impl Serialize) -> Result<()> {
@@ -50,20 +50,32 @@ struct Line<'a> {
     cycles: u64,
     nanoseconds: Option<u64>,
     average_cycles: Option<u64>,
-    min_cycles: u64,
-    max_cycles: u64,
+    min_cycles: Option<u64>,
+    max_cycles: Option<u64>,
     p50_cycles: Option<u64>,
     p99_cycles: Option<u64>,
-    blocked_cycles: u64,
-    userspace_cycles: u64,
-    nested_exits: u64,
-    dropped_timings: u64,
+    blocked_cycles: Option<u64>,
+    userspace_cycles: Option<u64>,
+    nested_exits: Option<u64>,
+    dropped_timings: Option<u64>,
+}
+
+/// A figure, unless only counts and cycles are known.
+fn more(view: &View, figure: u64) -> Option<u64> {
+    (!view.counts_only).then_some(figure)
+}
+
+/// All rows of all views.
+fn rows(views: &[View]) -> impl Iterator<Item = (&View, &Row)> {
+    views
+        .iter()
+        .flat_map(|view| view.reasons.iter().map(move |row| (view, row)))
 }
 
 /// Prints a line for each row, after a line of headings.
-pub fn csv(out: &mut dyn Write, view: &View, rows: &[&Row]) -> Result<()> {
+pub fn csv(out: &mut dyn Write, views: &[View]) -> Result<()> {
     let mut csv = csv::Writer::from_writer(out);
-    for row in rows {
+    for (view, row) in rows(views) {
         csv.serialize(Line {
             vm: &view.vm,
             reason: row.reason,
@@ -73,14 +85,14 @@ pub fn csv(out: &mut dyn Write, view: &View, rows: &[&Row]) -> Result<()> {
             cycles: row.cycles,
             nanoseconds: view.nanoseconds(row.cycles).map(|ns| ns.round() as u64),
             average_cycles: row.average(),
-            min_cycles: row.min,
-            max_cycles: row.max,
+            min_cycles: more(view, row.min),
+            max_cycles: more(view, row.max),
             p50_cycles: row.quantile(0.5),
             p99_cycles: row.quantile(0.99),
-            blocked_cycles: row.blocked,
-            userspace_cycles: row.userspace,
-            nested_exits: row.nested,
-            dropped_timings: row.dropped,
+            blocked_cycles: more(view, row.blocked),
+            userspace_cycles: more(view, row.userspace),
+            nested_exits: more(view, row.nested),
+            dropped_timings: more(view, row.dropped),
         })
         .map_err(csv_error)?;
     }
@@ -108,22 +120,22 @@ const METRICS: [Metric; 6] = [
     (
         "vmxscope_blocked_seconds_total",
         "Time for which vCPUs slept or polled in KVM after exits.",
-        |view, row| seconds(view, row.blocked),
+        |view, row| seconds(view, more(view, row.blocked)?),
     ),
     (
         "vmxscope_userspace_seconds_total",
         "Time for which KVM had returned to the VMM because of exits.",
-        |view, row| seconds(view, row.userspace),
+        |view, row| seconds(view, more(view, row.userspace)?),
     ),
     (
         "vmxscope_nested_exits_total",
         "VM exits taken from nested guests.",
-        |_, row| Some(row.nested.to_string()),
+        |view, row| Some(more(view, row.nested)?.to_string()),
     ),
     (
         "vmxscope_dropped_timings_total",
         "VM exits without a time, for the clock went backwards.",
-        |_, row| Some(row.dropped.to_string()),
+        |view, row| Some(more(view, row.dropped)?.to_string()),
     ),
 ];
 
@@ -135,10 +147,7 @@ fn seconds(view: &View, cycles: u64) -> Option<String> {
 pub fn prometheus(out: &mut dyn Write, views: &[View]) -> Result<()> {
     for (name, help, value) in METRICS {
         writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter")?;
-        for (view, row) in views
-            .iter()
-            .flat_map(|view| view.reasons.iter().map(move |row| (view, row)))
-        {
+        for (view, row) in rows(views) {
             if let Some(value) = value(view, row) {
                 let labels = labels(view, row);
                 writeln!(out, "{name}{{{labels}}} {value}")?;
@@ -149,17 +158,24 @@ pub fn prometheus(out: &mut dyn Write, views: &[View]) -> Result<()> {
         (
             "vmxscope_failed_entries_total",
             "VM entries that failed before the guest ran.",
-            (|view| view.failed_entries) as fn(&View) -> u64,
+            (|view| more(view, view.failed_entries)) as fn(&View) -> Option<u64>,
         ),
         (
             "vmxscope_emulated_entries_total",
             "VM entries that KVM emulated instead.",
-            |view| view.emulated_entries,
+            |view| more(view, view.emulated_entries),
+        ),
+        (
+            "vmxscope_own_exits_total",
+            "VM exits by which this program reads a guest's figures.",
+            |view| (view.kind == Kind::Guest).then_some(view.own_exits),
         ),
     ] {
         writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter")?;
         for view in views {
-            writeln!(out, "{name}{{vm=\"{}\"}} {}", escape(&view.vm), of(view))?;
+            if let Some(value) = of(view) {
+                writeln!(out, "{name}{{vm=\"{}\"}} {value}", escape(&view.vm))?;
+            }
         }
     }
     histograms(out, views)

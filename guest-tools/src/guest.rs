@@ -177,6 +177,7 @@ impl<'a> Guest<'a> {
         let mut view = View::new(Kind::Guest, self.cpu.machine(), 0);
         view.layout = Some(layout_name(layout));
         view.consistent = false;
+        view.counts_only = true;
         view.own_exits = self.cpu.executed();
         let total = ask(Role::Total, 0).unwrap_or_default();
         view.total.exits = total.exits();

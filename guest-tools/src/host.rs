@@ -240,7 +240,7 @@ fn histogram(text: &str) -> Option<Vec<Bucket>> {
 }
 
 /// The frequency of this machine's TSC: as the CPU tells it, or else measured.
-fn tsc_khz(cpu: &(impl CpuidReader + ?Sized)) -> u32 {
+pub fn tsc_khz(cpu: &(impl CpuidReader + ?Sized)) -> u32 {
     /// The leaf that tells how the TSC relates to the crystal clock.
     const TSC_LEAF: u32 = 0x15;
     if cpu.cpuid(0, 0).eax >= TSC_LEAF {

@@ -11,7 +11,9 @@ pub mod check;
 pub mod child;
 pub mod error;
 pub mod exits;
+pub mod exporter;
 pub mod format;
+pub mod generate;
 pub mod guest;
 pub mod host;
 pub mod leaf;
@@ -19,8 +21,10 @@ pub mod names;
 pub mod output;
 pub mod platform;
 pub mod processor;
+pub mod qmp;
 pub mod recording;
 pub mod report;
+pub mod signals;
 pub mod source;
 pub mod stat;
 pub mod stat_show;
@@ -43,6 +47,8 @@ pub fn run(cli: &Cli, processor: &dyn Processor, out: &mut Output<'_>) -> Result
         Command::Caps(args) => return caps::run(args, processor, out),
         Command::Record(args) => return recording::record(args, processor, out),
         Command::Report(args) => report::run(args, out)?,
+        Command::Exporter(args) => exporter::run(args, processor, out)?,
+        Command::Generate(args) => generate::run(args, out)?,
         Command::Vms(args) => vms::run(args, processor, out)?,
         Command::Watch(args) => watch::run(args, processor)?,
         Command::Leaf(args) => leaf::run(args, processor, out)?,

@@ -7,13 +7,13 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use signal_hook::consts::SIGINT;
 
 use crate::args::RecordArgs;
 use crate::child::{self, Ended};
@@ -22,6 +22,7 @@ use crate::exits::read;
 use crate::guest::Wanted;
 use crate::output::Output;
 use crate::processor::{Counted, Processor};
+use crate::signals;
 use crate::source::{is_live, Source};
 use crate::units::{grouped, time};
 use crate::view::View;
@@ -97,7 +98,11 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
         command: words.collect(),
         interval_ms: args.interval.as_millis() as u64,
     }))?;
-    let stop = stop_signals(!args.command.is_empty())?;
+    // Without a command the recording ends by a signal; with one, when that ends.
+    let stop = match args.command.is_empty() {
+        true => signals::flag(&signals::TO_END)?,
+        false => signals::flag(&[SIGINT])?,
+    };
     let view = |histograms| {
         source.read(Wanted {
             extras: true,
@@ -152,23 +157,6 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
         "{exits} exits in {took}: {name}. Show them: vmxscope report {name} -o report.html"
     )?;
     Ok(status.unwrap_or(0))
-}
-
-/// Without a command the recording ends by a signal; with one, when that ends.
-fn stop_signals(command: bool) -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [
-        signal_hook::consts::SIGINT,
-        signal_hook::consts::SIGTERM,
-        signal_hook::consts::SIGHUP,
-    ] {
-        if command && signal != signal_hook::consts::SIGINT {
-            continue;
-        }
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|error| Error::system("cannot set up signals", error))?;
-    }
-    Ok(stop)
 }
 
 /// Starts the command, and waits for it in a thread of its own.

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where figures come from: this guest, or a VM of this host.
+//! Where figures come from: this guest, or VMs of this host.
 
 use std::path::Path;
 
 use crate::args::SourceArgs;
 use crate::error::{Error, Result};
 use crate::guest::{Guest, Wanted};
-use crate::host::{Host, Vm};
+use crate::host::{tsc_khz, Host, Vm};
 use crate::processor::Counted;
+use crate::qmp::Qmp;
 use crate::view::View;
 
 /// A place that can be read again and again.
@@ -16,12 +17,17 @@ pub enum Source<'a> {
     Guest(Guest<'a>),
     /// By debugfs: one VM, or the host.
     Host(Host, Option<Vm>),
+    /// By a QEMU: a VM, or one of its vCPUs.
+    Qmp(Qmp),
 }
 
 impl<'a> Source<'a> {
     /// Opens what the options name; this guest without any.
     pub fn open(args: &SourceArgs, cpu: &'a Counted<'a>) -> Result<Self> {
-        let root = Path::new("/");
+        let root = root(args.root.as_deref());
+        if let Some(socket) = &args.qmp {
+            return Ok(Self::Qmp(Qmp::open(socket, args.vcpu, tsc_khz(cpu))?));
+        }
         match &args.vm {
             Some(name) => {
                 let host = Host::open(root, cpu)?;
@@ -29,6 +35,9 @@ impl<'a> Source<'a> {
                 Ok(Self::Host(host, Some(vm)))
             }
             None if args.host => Ok(Self::Host(Host::open(root, cpu)?, None)),
+            None if args.root.is_some() => Err(Error::Usage(
+                "--root is where a host's files are: name --host, or a VM with --vm".into(),
+            )),
             None => Guest::open(cpu, args.cpu, args.layout).map(Self::Guest),
         }
     }
@@ -38,8 +47,14 @@ impl<'a> Source<'a> {
         match self {
             Self::Guest(guest) => guest.read(wanted),
             Self::Host(host, vm) => host.read(vm.as_ref()),
+            Self::Qmp(qmp) => qmp.read(),
         }
     }
+}
+
+/// The folder below which the host's files are.
+pub fn root(named: Option<&Path>) -> &Path {
+    named.unwrap_or(Path::new("/"))
 }
 
 /// Refuses a saved view where things change.

@@ -11,9 +11,10 @@ use serde::Serialize;
 use crate::args::StatArgs;
 use crate::child;
 use crate::error::{Error, Result};
-use crate::guest::{Guest, Wanted};
+use crate::guest::Wanted;
 use crate::output::{Look, Output};
 use crate::processor::{Counted, Processor};
+use crate::source::{is_live, Source};
 use crate::stat_show;
 use crate::view::View;
 
@@ -56,7 +57,8 @@ pub struct Stat {
 /// Runs the command; its status is what the command line's command ended with.
 pub fn run(args: &StatArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<u8> {
     let cpu = Counted::new(processor);
-    let guest = Guest::open(&cpu, args.cpu, args.layout)?;
+    is_live(&args.source)?;
+    let source = Source::open(&args.source, &cpu)?;
     // Before anything runs, for the result would be lost otherwise.
     let file = args
         .output
@@ -69,11 +71,11 @@ pub fn run(args: &StatArgs, processor: &dyn Processor, out: &mut Output<'_>) -> 
     child::leave_interrupts_to_the_command()?;
     let idle = match args.idle {
         Duration::ZERO => None,
-        time => Some(idle(&guest, time)?),
+        time => Some(idle(&source, time)?),
     };
     let mut runs = Vec::new();
     for _ in 0..args.repeat {
-        let (period, signal) = one_run(&guest, args)?;
+        let (period, signal) = one_run(&source, args)?;
         runs.push(period);
         if signal.is_some() {
             break;
@@ -108,12 +110,12 @@ pub fn run(args: &StatArgs, processor: &dyn Processor, out: &mut Output<'_>) -> 
     Ok(first_failure.unwrap_or(0))
 }
 
-fn idle(guest: &Guest<'_>, time: Duration) -> Result<Period> {
-    let before = guest.read(WANTED)?;
+fn idle(source: &Source<'_>, time: Duration) -> Result<Period> {
+    let before = source.read(WANTED)?;
     let start = Instant::now();
     thread::sleep(time);
     let seconds = start.elapsed().as_secs_f64();
-    let after = guest.read(WANTED)?;
+    let after = source.read(WANTED)?;
     Ok(Period {
         seconds,
         status: None,
@@ -121,10 +123,10 @@ fn idle(guest: &Guest<'_>, time: Duration) -> Result<Period> {
     })
 }
 
-fn one_run(guest: &Guest<'_>, args: &StatArgs) -> Result<(Period, Option<i32>)> {
-    let before = guest.read(WANTED)?;
+fn one_run(source: &Source<'_>, args: &StatArgs) -> Result<(Period, Option<i32>)> {
+    let before = source.read(WANTED)?;
     let ended = child::run(&args.command)?;
-    let after = guest.read(WANTED)?;
+    let after = source.read(WANTED)?;
     let period = Period {
         seconds: ended.elapsed.as_secs_f64(),
         status: Some(ended.status),

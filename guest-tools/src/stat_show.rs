@@ -53,49 +53,68 @@ fn deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
     (values.map(|value| (value - mean).powi(2)).sum::<f64>() / degrees).sqrt()
 }
 
-/// The exits of a period that are not this program's own, by the second.
-fn rate(period: &Period, row: &Row) -> f64 {
-    let own = if row.reason == CPUID {
-        period.added.own_exits
-    } else {
-        0
+/// Averages one row of each period: a reason's, or the total's. `own` is how many of
+/// its exits are this program's own.
+fn averaged<'s>(
+    stat: &'s Stat,
+    named: Row,
+    row: impl Fn(&'s Period) -> Option<&'s Row>,
+    own: impl Fn(&Period) -> u64,
+) -> Line {
+    let of = |figure: fn(&Row) -> u64| {
+        stat.runs
+            .iter()
+            .map(|run| row(run).map_or(0, figure) as f64)
+            .collect::<Vec<f64>>()
     };
-    row.exits.saturating_sub(own) as f64 / period.seconds.max(1e-9)
-}
-
-fn line(stat: &Stat, number: u32) -> Line {
-    let empty = Row::named(number);
-    let of = |period: &Period, figure: fn(&Row) -> u64| {
-        period.added.row(number).map_or(0, figure) as f64
-    };
-    let average = |figure| mean(stat.runs.iter().map(|run| of(run, figure)));
-    let seconds = mean(stat.runs.iter().map(|run| run.seconds));
+    let average = |figure| mean(of(figure).into_iter());
     let exits = average(|row| row.exits);
-    let own = match number {
-        CPUID => mean(stat.runs.iter().map(|run| run.added.own_exits as f64)),
-        _ => 0.0,
-    };
-    let idle_row = stat
-        .idle
-        .as_ref()
-        .and_then(|idle| Some((idle, idle.added.row(number)?)));
-    let idle = idle_row.map_or(0.0, |(idle, row)| rate(idle, row) * seconds);
-    let tsc_khz = stat.runs.first().map_or(0, |run| run.added.tsc_khz);
     let cycles = average(|row| row.cycles);
+    let mean_own = mean(stat.runs.iter().map(|run| own(run) as f64));
+    let idle = stat.idle.as_ref().map_or(0.0, |idle| {
+        let exits = row(idle).map_or(0, |row| row.exits);
+        let others = exits.saturating_sub(own(idle)) as f64;
+        others / idle.seconds.max(1e-9) * mean_seconds(stat)
+    });
+    let tsc_khz = stat.runs.first().map_or(0, |run| run.added.tsc_khz);
     Line {
-        reason: number,
-        symbol: empty.symbol,
-        name: empty.name,
+        reason: named.reason,
+        symbol: named.symbol,
+        name: named.name,
         exits,
-        deviation: deviation(stat.runs.iter().map(|run| of(run, |row| row.exits))),
-        own,
+        deviation: deviation(of(|row| row.exits).into_iter()),
+        own: mean_own,
         idle,
-        net: (exits - own - idle).max(0.0),
+        net: (exits - mean_own - idle).max(0.0),
         handling_seconds: (tsc_khz != 0).then(|| cycles / (f64::from(tsc_khz) * 1e3)),
         cycles,
         blocked_cycles: average(|row| row.blocked),
         userspace_cycles: average(|row| row.userspace),
     }
+}
+
+fn mean_seconds(stat: &Stat) -> f64 {
+    mean(stat.runs.iter().map(|run| run.seconds))
+}
+
+fn line(stat: &Stat, number: u32) -> Line {
+    let own = |period: &Period| match number {
+        CPUID => period.added.own_exits,
+        _ => 0,
+    };
+    averaged(
+        stat,
+        Row::named(number),
+        |period| period.added.row(number),
+        own,
+    )
+}
+
+/// The total of all reasons, shown or not.
+fn total(stat: &Stat) -> Line {
+    let named = Row::named(exit_stats::abi::TOTAL);
+    let own = |period: &Period| period.added.own_exits;
+    averaged(stat, named, |period| Some(&period.added.total), own)
 }
 
 /// A line for every reason that occurred, in the order that was asked for.
@@ -199,7 +218,12 @@ fn text(stat: &Stat, lines: &[Line], out: &mut Output<'_>) -> Result<()> {
     let total = total(stat);
     let mut rows: Vec<Vec<String>> = lines.iter().map(|line| cells(stat, line)).collect();
     rows.push(cells(stat, &total));
-    let keep = |place: usize| several || COLUMNS[place].title != "+-";
+    let counts_only = stat.runs.iter().any(|run| run.added.counts_only);
+    let keep = |place: usize| match COLUMNS[place].title {
+        "+-" => several,
+        "userspace" => !counts_only,
+        _ => true,
+    };
     let columns: Vec<Column> = (0..COLUMNS.len())
         .filter(|&n| keep(n))
         .map(|n| COLUMNS[n])
@@ -213,37 +237,6 @@ fn text(stat: &Stat, lines: &[Line], out: &mut Output<'_>) -> Result<()> {
     }
     table::print(out, &columns, &rows, 1)?;
     notes(stat, &total, out)
-}
-
-/// The total of all reasons, shown or not.
-fn total(stat: &Stat) -> Line {
-    let view = |run: &Period| run.added.total.clone();
-    let totals: Vec<Row> = stat.runs.iter().map(view).collect();
-    let average = |figure: fn(&Row) -> u64| mean(totals.iter().map(|row| figure(row) as f64));
-    let exits = average(|row| row.exits);
-    let own = mean(stat.runs.iter().map(|run| run.added.own_exits as f64));
-    let seconds = mean(stat.runs.iter().map(|run| run.seconds));
-    let idle = stat.idle.as_ref().map_or(0.0, |idle| {
-        let others = idle.added.total.exits.saturating_sub(idle.added.own_exits);
-        others as f64 / idle.seconds.max(1e-9) * seconds
-    });
-    let name = Row::named(exit_stats::abi::TOTAL);
-    let tsc_khz = stat.runs.first().map_or(0, |run| run.added.tsc_khz);
-    let cycles = average(|row| row.cycles);
-    Line {
-        reason: name.reason,
-        symbol: name.symbol,
-        name: name.name,
-        exits,
-        deviation: deviation(totals.iter().map(|row| row.exits as f64)),
-        own,
-        idle,
-        net: (exits - own - idle).max(0.0),
-        handling_seconds: (tsc_khz != 0).then(|| cycles / (f64::from(tsc_khz) * 1e3)),
-        cycles,
-        blocked_cycles: average(|row| row.blocked),
-        userspace_cycles: average(|row| row.userspace),
-    }
 }
 
 fn cells(stat: &Stat, line: &Line) -> Vec<String> {
@@ -277,7 +270,7 @@ fn cells(stat: &Stat, line: &Line) -> Vec<String> {
 }
 
 fn notes(stat: &Stat, total: &Line, out: &mut Output<'_>) -> Result<()> {
-    let seconds = mean(stat.runs.iter().map(|run| run.seconds));
+    let seconds = mean_seconds(stat);
     let elapsed = time(seconds * 1e9);
     match stat.runs.len() {
         1 => writeln!(out, "\n{elapsed} elapsed")?,

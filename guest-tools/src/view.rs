@@ -117,6 +117,9 @@ pub struct View {
     pub host_scope: bool,
     /// All figures are of one instant.
     pub consistent: bool,
+    /// Nothing but exits and cycles is known; the other figures are 0.
+    #[serde(default)]
+    pub counts_only: bool,
     /// CPUID exits that the reading program itself had caused by that instant.
     #[serde(default)]
     pub own_exits: u64,
@@ -245,6 +248,7 @@ impl View {
             layout: None,
             host_scope: false,
             consistent: true,
+            counts_only: false,
             own_exits: 0,
             read_exits: 0,
             total: Row::named(abi::TOTAL),

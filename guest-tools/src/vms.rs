@@ -2,7 +2,6 @@
 //! `vmxscope vms`: the VMs of this host.
 
 use std::io::Write;
-use std::path::Path;
 
 use serde::Serialize;
 
@@ -12,6 +11,7 @@ use crate::format;
 use crate::host::{Host, Vm};
 use crate::output::Output;
 use crate::processor::Processor;
+use crate::source::root;
 use crate::table::{self, figures, words, Column};
 use crate::units::{grouped, time};
 use crate::view::{Row, View};
@@ -41,31 +41,49 @@ struct Line<'a> {
 
 /// Runs the command.
 pub fn run(args: &VmsArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
-    let host = Host::open(Path::new("/"), processor)?;
+    let host = Host::open(root(args.root.as_deref()), processor)?;
     list(&host, args, out)
 }
 
-/// Lists the VMs of a host.
-pub fn list(host: &Host, args: &VmsArgs, out: &mut Output<'_>) -> Result<()> {
-    let mut views: Vec<(Option<Vm>, View)> = Vec::new();
+/// Each VM that runs now, with its figures.
+fn each(host: &Host) -> Result<Vec<(Vm, View)>> {
+    let mut views = Vec::new();
     for vm in host.vms()? {
         match host.read(Some(&vm)) {
-            Ok(view) => views.push((Some(vm), view)),
+            Ok(view) => views.push((vm, view)),
             // It ended meanwhile.
             Err(Error::Unstable(_)) => (),
             Err(error) => return Err(error),
         }
     }
-    views.push((None, host.read(None)?));
+    Ok(views)
+}
+
+/// The figures of each VM, under names of which none occurs twice: Prometheus would
+/// refuse them all.
+pub fn views(host: &Host) -> Result<Vec<View>> {
+    let all = each(host)?;
+    let names: Vec<String> = all.iter().map(|(vm, _)| vm.name.clone()).collect();
+    let views = all.into_iter().map(|(vm, mut view)| {
+        if names.iter().filter(|name| **name == vm.name).count() > 1 {
+            view.vm = format!("{}-{}", vm.name, vm.pid);
+        }
+        view
+    });
+    Ok(views.collect())
+}
+
+/// Lists the VMs of a host.
+pub fn list(host: &Host, args: &VmsArgs, out: &mut Output<'_>) -> Result<()> {
     if args.form.prometheus {
         // The host's sum would be counted twice.
-        let only: Vec<View> = views
-            .into_iter()
-            .filter(|(vm, _)| vm.is_some())
-            .map(|(_, view)| view)
-            .collect();
-        return format::prometheus(out, &only);
+        return format::prometheus(out, &views(host)?);
     }
+    let mut views: Vec<(Option<Vm>, View)> = each(host)?
+        .into_iter()
+        .map(|(vm, view)| (Some(vm), view))
+        .collect();
+    views.push((None, host.read(None)?));
     let lines: Vec<Line<'_>> = views
         .iter()
         .map(|(vm, view)| line(vm.as_ref(), view))

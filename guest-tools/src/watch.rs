@@ -10,7 +10,6 @@ mod screen;
 use std::io::{self, IsTerminal};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event, KeyEventKind};
@@ -23,6 +22,7 @@ use crate::args::WatchArgs;
 use crate::error::{Error, Result};
 use crate::guest::Wanted;
 use crate::processor::{Counted, Processor};
+use crate::signals;
 use crate::source::{is_live, Source};
 pub use keys::{act, Act};
 pub use model::Model;
@@ -44,15 +44,7 @@ pub fn run(args: &WatchArgs, processor: &dyn Processor) -> Result<()> {
         })
     };
     let mut model = Model::new(read(true)?, args.interval);
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [
-        signal_hook::consts::SIGTERM,
-        signal_hook::consts::SIGHUP,
-        signal_hook::consts::SIGINT,
-    ] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|error| Error::system("cannot set up signals", error))?;
-    }
+    let stop = signals::flag(&signals::TO_END)?;
     let screen = Screen::take().map_err(no_terminal)?;
     let result = watch(&mut model, &stop, read);
     drop(screen);

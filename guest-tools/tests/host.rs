@@ -4,12 +4,10 @@
 mod common;
 
 use std::fs;
-use std::path::PathBuf;
 
 use clap::Parser;
+use common::host::{host, raw};
 use common::Machine;
-use exit_stats::counters::{Figure, Scope};
-use exit_stats::{abi, reason};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 use vmxscope::args::{Cli, Command};
@@ -17,75 +15,6 @@ use vmxscope::host::{self, Host};
 use vmxscope::output::{Look, Output};
 use vmxscope::view::{Kind, View};
 use vmxscope::vms;
-
-/// What KVM's exit_stats_raw prints of a model's counters.
-fn raw(machine: &Machine) -> String {
-    let mut text = "reason\tsymbol\texits\tcycles\tmin\tmax\tblocked\tuser\tl2\tdropped\tbuckets\n"
-        .to_string();
-    let pseudo = [abi::BEYOND, abi::EMULATED, abi::FAILED, abi::TOTAL];
-    for number in reason::all()
-        .map(|reason| u32::from(reason.number))
-        .chain(pseudo)
-    {
-        let scope = Scope::from_number(number).unwrap();
-        let value = |figure| {
-            machine
-                .vcpu
-                .counters()
-                .value(Some(&machine.hist), scope, figure)
-                .unwrap_or(0)
-        };
-        let symbol = reason::symbol(number).unwrap().to_str().unwrap();
-        text += &format!("{number}\t{symbol}");
-        use Figure::{Blocked, Cycles, Dropped, Exits, Max, Min, User, L2};
-        for figure in [Exits, Cycles, Min, Max, Blocked, User, L2, Dropped] {
-            text += &format!("\t{}", value(figure));
-        }
-        let buckets = (0..abi::BUCKETS)
-            .map(|k| (k, value(Figure::Bucket(k))))
-            .filter(|(_, exits)| *exits != 0);
-        let buckets: Vec<String> = buckets.map(|(k, exits)| format!("{k}:{exits}")).collect();
-        text += &match buckets.as_slice() {
-            [] => "\t-\n".into(),
-            _ => format!("\t{}\n", buckets.join(",")),
-        };
-    }
-    text
-}
-
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A host with two VMs, one named by its QEMU and one not.
-fn host(name: &str) -> Folder {
-    let root = std::env::temp_dir().join(format!("vmxscope-host-{name}-{}", std::process::id()));
-    let write = |path: &str, text: &str| {
-        let path = root.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    };
-    let machine = Machine::booted();
-    let kvm = "sys/kernel/debug/kvm";
-    write(&format!("{kvm}/exit_stats_raw"), &raw(&machine));
-    write(&format!("{kvm}/4211-14/exit_stats_raw"), &raw(&machine));
-    write(&format!("{kvm}/4211-14/vcpu0/pid"), "1");
-    write(&format!("{kvm}/4211-14/vcpu1/pid"), "2");
-    write(
-        &format!("{kvm}/977-12/exit_stats_raw"),
-        &raw(&Machine::patched()),
-    );
-    write(
-        "proc/4211/cmdline",
-        "qemu-system-x86_64\0-name\0guest=web1,debug-threads=on\0-m\x001024",
-    );
-    write("proc/977/comm", "firecracker\n");
-    Folder(root)
-}
 
 fn machine() -> Machine {
     let mut machine = Machine::patched();

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `vmxscope caps` and its subcommands.
+
+use clap::{Args, Subcommand};
+
+use super::values::{mask, number};
+use super::Form;
+
+/// `vmxscope caps`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    args_conflicts_with_subcommands = false,
+    subcommand_negates_reqs = true,
+    after_help = "\
+Examples:
+  vmxscope caps                            this machine, as root
+  dmesg | vmxscope caps --from -           what the module vmx_caps logged
+  vmxscope caps --msr 0x482=0xfff9fffe0401e172
+  vmxscope caps diff host-a.json live      in what they differ; status 1 if they do
+  vmxscope caps common *.json              what a migration pool has in common
+  vmxscope caps need kvm-7.3               what KVM would miss; also kvm-6.12, xen, jailhouse
+  vmxscope caps explain --have 0xb5b9fffe --need 0x2299968c --msr 0x482
+
+FILE is what this prints with --json, the log of vmx_caps, lines such as \"0x481 0x7f00000016\" or
+\"IA32_VMX_BASIC = 0x...\", a shell session with rdmsr, the output of QEMU's vmxcap, a VirtualBox
+log, or a log of one of the course's modules. - is standard input, and live is this machine."
+)]
+pub struct CapsArgs {
+    /// Read this file instead of this machine
+    #[arg(long, value_name = "FILE", global = true)]
+    pub from: Option<String>,
+    /// Decode this value of an MSR instead; may be given several times
+    #[arg(long, value_name = "MSR=VALUE", value_parser = crate::caps::parse::assignment, conflicts_with = "from")]
+    pub msr: Vec<(u32, u64)>,
+    /// The first of the lines of bare values, as rdmsr prints them, is of this MSR
+    #[arg(long, value_name = "MSR", value_parser = number, global = true)]
+    pub first: Option<u32>,
+    /// Print in the words of the kernel module's log
+    #[arg(long, conflicts_with_all = ["json", "csv", "prometheus"])]
+    pub log: bool,
+    /// The form of the output.
+    #[command(flatten)]
+    pub form: Form,
+    /// Something else than to show them.
+    #[command(subcommand)]
+    pub command: Option<CapsCommand>,
+}
+
+/// What else can be done with capabilities.
+#[derive(Debug, Clone, Subcommand)]
+pub enum CapsCommand {
+    /// Show in what two machines differ
+    Diff {
+        /// A file, - or live
+        a: String,
+        /// Another
+        b: String,
+    },
+    /// Show what all of some machines have in common
+    Common {
+        /// Files, - or live
+        #[arg(required = true, num_args = 1..)]
+        files: Vec<String>,
+    },
+    /// Show what a hypervisor would miss
+    Need {
+        /// kvm-6.12, kvm-7.3, xen, jailhouse, or a TOML file of your own
+        profile: String,
+    },
+    /// Name the bits of a hypervisor's complaint
+    Explain {
+        /// The MSR
+        #[arg(long = "msr", value_name = "MSR", value_parser = number)]
+        msr: u32,
+        /// The controls that can be set, as the complaint has them
+        #[arg(long, value_name = "MASK", value_parser = mask)]
+        have: u64,
+        /// The controls that are needed
+        #[arg(long, value_name = "MASK", value_parser = mask)]
+        need: u64,
+    },
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The commands that ask single leaves.
+
+use clap::Args;
+
+use super::values::{number, range};
+use super::Form;
+
+/// `vmxscope leaf`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  vmxscope leaf 0x4ffffffd -s 10          exits by CPUID, in the default layout
+  vmxscope leaf 0x4ffffffd -s 0-69        all the reasons of the course, by one program
+  vmxscope leaf 0x4ffffffd -s 12 --all-cpus
+
+The output is that of `cpuid -r -l LEAF -s SUBLEAF`, with -1 unless a CPU is named.")]
+pub struct LeafArgs {
+    /// The leaf, EAX: decimal, or hexadecimal with 0x
+    #[arg(value_parser = number)]
+    pub leaf: u32,
+    /// The subleaf, ECX: a number, or a range such as 0-69
+    #[arg(short, long, value_name = "N|N-M", default_value = "0", value_parser = range)]
+    pub subleaf: (u32, u32),
+    /// Ask this CPU
+    #[arg(long, value_name = "N", conflicts_with = "all_cpus")]
+    pub cpu: Option<usize>,
+    /// Ask each CPU in turn
+    #[arg(long)]
+    pub all_cpus: bool,
+    /// The form of the output.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// `vmxscope check`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Each line is a rule of the interface, and whether this host keeps it. The exit status is 1 if it
+breaks one. With --random it also asks that many random leaves and selectors, as a guest may:
+whatever the host answers, it must survive them.")]
+pub struct CheckArgs {
+    /// Ask on this CPU (default: the lowest that may be used)
+    #[arg(long, value_name = "N")]
+    pub cpu: Option<usize>,
+    /// Also ask N random selectors
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub random: u64,
+    /// Begin the random numbers with this one, to repeat a run
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}

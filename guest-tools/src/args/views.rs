@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The commands that show exits as they are, or what a command costs.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::values::{duration, interval};
+use super::{Form, Sort, SourceArgs};
+
+/// `vmxscope exits`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "\
+Examples:
+  vmxscope exits                        the reasons that occurred, the dearest first
+  vmxscope exits --sort count --top 5   the five most frequent
+  vmxscope exits --reason hlt           one reason, with its histogram
+  vmxscope exits --json > before.json   save them; --from before.json shows them again
+  vmxscope exits --vm web1              on a host, as root: one of its VMs
+  vmxscope exits --qmp /run/web1.qmp --per-vcpu
+
+time, average, p50 and p99 are of the handling in the host. blocked is how long the guest then
+slept, and userspace how long the VMM (such as QEMU) worked for it. p50 and p99 are the ends of
+the histogram's buckets: that many percent of the exits took at most so long.")]
+pub struct ExitsArgs {
+    /// Where the figures come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Sort by this
+    #[arg(long, value_name = "KEY", default_value = "time")]
+    pub sort: Sort,
+    /// Show no more than N reasons
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    /// Show this reason only, with its histogram: a number, or a name such as hlt or EPT_VIOLATION
+    #[arg(long, value_name = "NAME|N")]
+    pub reason: Vec<String>,
+    /// With --qmp: each vCPU by itself
+    #[arg(long, requires = "qmp", conflicts_with = "vcpu")]
+    pub per_vcpu: bool,
+    /// Show also the reasons that did not occur
+    #[arg(long)]
+    pub all: bool,
+    /// The form of the output.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// `vmxscope vms`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  vmxscope vms                         as root, on a host whose KVM has exit statistics
+  vmxscope exits --vm web1             one of them
+  vmxscope exits --host                all of them, with those that ended")]
+pub struct VmsArgs {
+    /// The host's /sys and /proc are below this folder, as in a container
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// The form of the output.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// `vmxscope stat`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  vmxscope stat -- make -j2
+  vmxscope stat -r 10 --sort count -- ./benchmark
+  vmxscope stat -o stat.json --json -- sh -c 'curl -s http://localhost/ | wc -c'
+  vmxscope stat --vm web1 -- sleep 10   on a host: what that VM does in the time
+
+exits are all that this guest had while the command ran. own are those by which this program
+read them, idle is what the guest has anyway in such a time (--idle: measured before), and net
+is what is left: the command's. The result goes to standard error, so that the command's own
+output can be used; its exit status is passed on (128 + N if signal N ended it, 126 and 127 if
+it could not be run).")]
+pub struct StatArgs {
+    /// Run the command N times and show averages, with the deviation between runs
+    #[arg(short, long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub repeat: u32,
+    /// Measure the idle guest for so long first, such as 500ms or 2s; 0 leaves it out
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub idle: Duration,
+    /// Sort by this
+    #[arg(long, value_name = "KEY", default_value = "time")]
+    pub sort: Sort,
+    /// Show no more than N reasons
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    /// Write the result into this file
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Where the figures come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// The form of the output.
+    #[command(flatten)]
+    pub form: Form,
+    /// The command, and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// `vmxscope watch`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  vmxscope watch                       this guest, once a second
+  vmxscope watch --interval 100ms
+  vmxscope watch --vm web1             a VM of this host
+
+The figures count from the start, or from the last reset (r); ? shows the keys. Histograms are
+read every tenth time, for they take most of the exits that this program causes.")]
+pub struct WatchArgs {
+    /// Where the figures come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Read so often
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A VM's vCPUs by its QEMU, which alone holds the descriptors of KVM's binary
+//! statistics: QEMU's monitor protocol shows them by `query-stats`.
+
+use std::cell::RefCell;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use exit_stats::abi;
+use exit_stats::reason;
+use serde::Deserialize;
+use serde_json::{json, Value};
+
+use crate::error::{Error, Result};
+use crate::view::{Kind, Row, View};
+
+/// A monitor serves one client at a time, and lets the others wait.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// KVM's statistics that we read: a bucket a reason, the last for those past the table.
+const EXITS: &str = "exits_by_reason";
+const CYCLES: &str = "exit_cycles_by_reason";
+
+/// A connection to a QEMU.
+#[derive(Debug)]
+pub struct Qmp {
+    stream: RefCell<BufReader<UnixStream>>,
+    socket: String,
+    /// The VM's name.
+    name: String,
+    /// By index.
+    vcpus: Vec<Vcpu>,
+    chosen: Option<u32>,
+    tsc_khz: u32,
+}
+
+/// A vCPU, as `query-cpus-fast` describes it.
+#[derive(Debug, Clone, Deserialize)]
+struct Vcpu {
+    #[serde(rename = "cpu-index")]
+    index: u32,
+    #[serde(rename = "qom-path")]
+    path: String,
+}
+
+/// What `query-stats` says of a vCPU.
+#[derive(Debug, Deserialize)]
+struct OfVcpu {
+    #[serde(rename = "qom-path", default)]
+    path: String,
+    #[serde(default)]
+    stats: Vec<Stat>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Stat {
+    name: String,
+    value: Value,
+}
+
+impl Qmp {
+    /// Connects; `tsc_khz` is the frequency of the host's clock.
+    ///
+    /// # Errors
+    ///
+    /// The system's, if there is no such socket or nobody answers; usage, if the VM
+    /// has no such vCPU.
+    pub fn open(socket: &Path, chosen: Option<u32>, tsc_khz: u32) -> Result<Self> {
+        let name = socket.display().to_string();
+        let stream = UnixStream::connect(socket)
+            .and_then(|stream| {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                Ok(stream)
+            })
+            .map_err(|error| Error::system(format!("cannot connect to {name}"), error))?;
+        let mut qmp = Self {
+            stream: BufReader::new(stream).into(),
+            name: socket
+                .file_stem()
+                .map_or("vm".into(), |stem| stem.to_string_lossy().into()),
+            socket: name,
+            vcpus: Vec::new(),
+            chosen,
+            tsc_khz,
+        };
+        if qmp.message()?.get("QMP").is_none() {
+            return Err(qmp.wrong("it is no monitor of QEMU's"));
+        }
+        qmp.execute("qmp_capabilities", &json!({}))?;
+        if let Some(name) = qmp.execute("query-name", &json!({}))?["name"].as_str() {
+            qmp.name = name.into();
+        }
+        let vcpus = qmp.execute("query-cpus-fast", &json!({}))?;
+        qmp.vcpus = qmp.understand(vcpus)?;
+        qmp.vcpus.sort_by_key(|vcpu| vcpu.index);
+        if let Some(number) = chosen.filter(|&n| qmp.vcpus.iter().all(|vcpu| vcpu.index != n)) {
+            let count = qmp.vcpus.len();
+            return Err(Error::Usage(format!(
+                "--vcpu {number}: this VM has {count} vCPUs, counted from 0"
+            )));
+        }
+        Ok(qmp)
+    }
+
+    /// Reads the chosen vCPU, or the sum of all.
+    pub fn read(&self) -> Result<View> {
+        let mut views = self.read_each()?.into_iter();
+        let Some(mut sum) = views.next() else {
+            return Err(self.wrong("the VM has no vCPU"));
+        };
+        for view in views {
+            for row in view.reasons {
+                add(&mut sum, row);
+            }
+        }
+        if self.chosen.is_none() {
+            sum.vm.clone_from(&self.name);
+        }
+        let total = |figure: fn(&Row) -> u64| sum.reasons.iter().map(figure).sum();
+        (sum.total.exits, sum.total.cycles) = (total(|row| row.exits), total(|row| row.cycles));
+        Ok(sum)
+    }
+
+    /// Reads each vCPU, or the chosen one, by index.
+    pub fn read_each(&self) -> Result<Vec<View>> {
+        let arguments = json!({
+            "target": "vcpu",
+            "providers": [{ "provider": "kvm", "names": [EXITS, CYCLES] }],
+        });
+        let answer = self.execute("query-stats", &arguments)?;
+        let all: Vec<OfVcpu> = self.understand(answer)?;
+        let wanted = |vcpu: &&Vcpu| self.chosen.is_none_or(|chosen| chosen == vcpu.index);
+        let mut views = Vec::new();
+        for vcpu in self.vcpus.iter().filter(wanted) {
+            // A vCPU that was taken out of the VM has no figures any more.
+            if let Some(found) = all.iter().find(|found| found.path == vcpu.path) {
+                views.push(self.view(vcpu.index, &found.stats)?);
+            }
+        }
+        match views.is_empty() {
+            true => Err(no_statistics(&self.socket)),
+            false => Ok(views),
+        }
+    }
+
+    fn view(&self, index: u32, stats: &[Stat]) -> Result<View> {
+        let column = |name: &str| {
+            let stat = stats.iter().find(|stat| stat.name == name);
+            let stat = stat.ok_or_else(|| no_statistics(&self.socket))?;
+            self.understand::<Vec<u64>>(stat.value.clone())
+        };
+        let (mut exits, mut cycles) = (column(EXITS)?, column(CYCLES)?);
+        if exits.len() != cycles.len() {
+            return Err(self.wrong("it has another number of counts than of cycles"));
+        }
+        if is_reversed(&exits) {
+            exits.reverse();
+            cycles.reverse();
+        }
+        let mut view = View::new(Kind::Vm, format!("{}:vcpu{index}", self.name), self.tsc_khz);
+        view.counts_only = true;
+        let last = exits.len().saturating_sub(1);
+        for (place, (exits, cycles)) in exits.into_iter().zip(cycles).enumerate() {
+            let number = match u32::try_from(place) {
+                Ok(number) if place != last => number,
+                _ => abi::BEYOND,
+            };
+            if exits != 0 || reason::is_defined(number) {
+                let row = Row {
+                    exits,
+                    cycles,
+                    ..Row::named(number)
+                };
+                view.total.exits += exits;
+                view.total.cycles += cycles;
+                view.reasons.push(row);
+            }
+        }
+        Ok(view)
+    }
+
+    /// Executes a command; what happens meanwhile is skipped.
+    fn execute(&self, command: &str, arguments: &Value) -> Result<Value> {
+        let request = json!({ "execute": command, "arguments": arguments });
+        let what = format!("cannot ask {}", self.socket);
+        writeln!(self.stream.borrow_mut().get_mut(), "{request}")
+            .map_err(|error| Error::system(what, error))?;
+        loop {
+            let mut answer = self.message()?;
+            if let Some(error) = answer.get("error") {
+                return Err(self.wrong(&format!("{command} failed: {error}")));
+            }
+            if let Some(value) = answer.get_mut("return") {
+                return Ok(value.take());
+            }
+        }
+    }
+
+    fn message(&self) -> Result<Value> {
+        let mut line = String::new();
+        let read = self.stream.borrow_mut().read_line(&mut line);
+        match read {
+            Ok(0) => Err(Error::Unstable(format!(
+                "the QEMU of {} has ended",
+                self.socket
+            ))),
+            Ok(_) => serde_json::from_str(&line)
+                .map_err(|error| self.wrong(&format!("not a message: {error}"))),
+            Err(error) => {
+                let seconds = PATIENCE.as_secs();
+                let what = match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => format!(
+                        "{} did not answer for {seconds} s: another client may be connected to it",
+                        self.socket
+                    ),
+                    _ => format!("cannot read {}", self.socket),
+                };
+                Err(Error::system(what, error))
+            }
+        }
+    }
+
+    fn understand<T: for<'de> Deserialize<'de>>(&self, value: Value) -> Result<T> {
+        serde_json::from_value(value).map_err(|error| self.wrong(&error.to_string()))
+    }
+
+    fn wrong(&self, problem: &str) -> Error {
+        Error::input(&self.socket, 0, problem)
+    }
+}
+
+fn add(sum: &mut View, row: Row) {
+    match sum.reasons.iter_mut().find(|old| old.reason == row.reason) {
+        Some(old) => {
+            old.exits += row.exits;
+            old.cycles += row.cycles;
+        }
+        None => sum.reasons.push(row),
+    }
+}
+
+/// QEMU (seen: 7.2) builds its lists of buckets back to front. External interrupts,
+/// CPUID and HLT are low numbers, and at the other end hardly anything ever occurs.
+fn is_reversed(exits: &[u64]) -> bool {
+    let quarter = exits.len() / 4;
+    let sum = |part: &[u64]| part.iter().sum::<u64>();
+    sum(&exits[exits.len() - quarter..]) > sum(&exits[..quarter])
+}
+
+fn no_statistics(socket: &str) -> Error {
+    Error::NoStatistics(format!(
+        "no exit statistics by {socket}: its VM's statistics have no {EXITS}.\nKVM has not the \
+         exit statistics built in, or they are off (kvm.exit_stats=0), or the VM does not use KVM."
+    ))
+}

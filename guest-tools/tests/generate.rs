@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Expect that packages get a page for each command, and completions for each shell.
+
+mod common;
+
+use std::fs;
+
+use clap::CommandFactory;
+use common::{failure, printed, Machine};
+use vmxscope::args::Cli;
+
+/// All commands but the hidden ones.
+fn commands() -> Vec<String> {
+    Cli::command()
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .map(|command| command.get_name().to_string())
+        .collect()
+}
+
+#[test]
+fn each_command_has_a_man_page_with_its_examples() {
+    let folder = std::env::temp_dir().join(format!("vmxscope-man-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let words = ["generate", "man", "--into", folder.to_str().unwrap()];
+    assert_eq!(printed(&Machine::patched(), &words), "");
+    let page = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    assert!(page("vmxscope.1").contains("there are no exit statistics to be read here"));
+    for command in commands() {
+        let text = page(&format!("vmxscope-{command}.1"));
+        assert!(
+            text.starts_with(".ie") && text.contains(".SH OPTIONS"),
+            "{command}"
+        );
+    }
+    assert!(page("vmxscope-exits.1").contains("vmxscope exits \\-\\-reason hlt"));
+    assert!(!folder.join("vmxscope-generate.1").exists());
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(failure(&Machine::patched(), &words).0, 5);
+}
+
+#[test]
+fn each_shell_completes_each_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let text = printed(&Machine::patched(), &["generate", shell]);
+        for command in commands() {
+            assert!(text.contains(&command), "{shell}: {command}");
+        }
+    }
+}

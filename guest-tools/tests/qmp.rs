@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Expect that a VM's vCPUs are read by its QEMU, whichever way round that lists them.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::thread;
+
+use common::{failure, printed, Machine};
+use serde_json::{json, Value};
+use vmxscope::view::View;
+
+/// The buckets of the lab's KVM: 86 numbers, and one for those past the table.
+const BUCKETS: usize = 87;
+
+fn column(of: &[(usize, u64)], reversed: bool) -> Vec<u64> {
+    let mut column = vec![0; BUCKETS];
+    of.iter()
+        .for_each(|&(reason, figure)| column[reason] = figure);
+    if reversed {
+        column.reverse();
+    }
+    column
+}
+
+/// A QEMU with two vCPUs for one client. They are listed with the last first, as
+/// QEMU does, and an event comes in between, as may happen at any time.
+fn qemu(name: &str, reversed: bool, with_statistics: bool) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("vmxscope-{name}-{}.qmp", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).unwrap();
+    let socket = path.clone();
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        std::fs::remove_file(socket).unwrap();
+        let mut to = stream.try_clone().unwrap();
+        let mut send = |value: Value| writeln!(to, "{value}").unwrap();
+        send(json!({ "QMP": { "version": {}, "capabilities": [] } }));
+        for line in BufReader::new(stream).lines() {
+            let Ok(line) = line else { return };
+            let request: Value = serde_json::from_str(&line).unwrap();
+            send(json!({ "event": "RTC_CHANGE", "data": {} }));
+            let path = |n: u64| format!("/machine/unattached/device[{n}]");
+            let stats = |n: u64| match with_statistics {
+                true => json!([
+                    { "name": "exits_by_reason",
+                      "value": column(&[(1, 10 + n), (10, 300), (48, 5_000), (86, n)], reversed) },
+                    { "name": "exit_cycles_by_reason",
+                      "value": column(&[(1, 7_000), (10, 600_000), (48, 9_000_000)], reversed) },
+                ]),
+                false => json!([]),
+            };
+            send(match request["execute"].as_str().unwrap() {
+                "qmp_capabilities" => json!({ "return": {} }),
+                "query-name" => json!({ "return": { "name": "web1" } }),
+                "query-cpus-fast" => json!({ "return": [
+                    { "cpu-index": 1, "qom-path": path(5), "thread-id": 12 },
+                    { "cpu-index": 0, "qom-path": path(3), "thread-id": 11 },
+                ] }),
+                "query-stats" => json!({ "return": [
+                    { "provider": "kvm", "qom-path": path(5), "stats": stats(1) },
+                    { "provider": "kvm", "qom-path": path(3), "stats": stats(0) },
+                ] }),
+                other => json!({ "error": { "class": "CommandNotFound", "desc": other } }),
+            });
+        }
+    });
+    path
+}
+
+fn machine() -> Machine {
+    Machine {
+        tsc_leaf: true,
+        ..Machine::patched()
+    }
+}
+
+fn view(socket: PathBuf, more: &[&str]) -> View {
+    let words = [
+        &["exits", "--json", "--qmp", socket.to_str().unwrap()],
+        more,
+    ]
+    .concat();
+    serde_json::from_str(&printed(&machine(), &words)).unwrap()
+}
+
+#[test]
+fn a_vm_is_the_sum_of_its_vcpus_whichever_way_round_qemu_lists_buckets() {
+    for reversed in [true, false] {
+        let view = view(qemu(&format!("sum-{reversed}"), reversed, true), &[]);
+        let exits = |reason| view.row(reason).unwrap().exits;
+        assert_eq!(
+            (exits(1), exits(10), exits(48), exits(12)),
+            (21, 600, 10_000, 0)
+        );
+        assert_eq!(exits(exit_stats::abi::BEYOND), 1);
+        assert_eq!(view.row(48).unwrap().cycles, 18_000_000);
+        assert_eq!(view.total.exits, 10_622);
+        assert_eq!((view.vm.as_str(), view.counts_only), ("web1", true));
+    }
+}
+
+#[test]
+fn one_vcpu_can_be_chosen_and_each_shown() {
+    let one = view(qemu("one", true, true), &["--vcpu=1"]);
+    assert_eq!(
+        (one.vm.as_str(), one.row(1).unwrap().exits),
+        ("web1:vcpu1", 11)
+    );
+    let socket = qemu("each", true, true);
+    let words = ["exits", "--per-vcpu", "--qmp", socket.to_str().unwrap()];
+    insta::assert_snapshot!(printed(&machine(), &words));
+    let socket = qemu("prometheus", true, true);
+    let words = [
+        "exits",
+        "--prometheus",
+        "--per-vcpu",
+        "--qmp",
+        socket.to_str().unwrap(),
+    ];
+    let samples = common::metrics::parse(&printed(&machine(), &words));
+    assert!(samples
+        .iter()
+        .any(|sample| sample.labels["vm"] == "web1:vcpu1"));
+    // What is not known is left out, not 0.
+    assert!(samples
+        .iter()
+        .all(|sample| !sample.name.contains("blocked")));
+}
+
+#[test]
+fn what_cannot_be_read_is_told() {
+    let message = |socket: PathBuf, more: &[&str]| {
+        let words = [&["exits", "--qmp", socket.to_str().unwrap()], more].concat();
+        failure(&machine(), &words)
+    };
+    let (status, text) = message(qemu("stock", true, false), &[]);
+    assert!(status == 3 && text.contains("exits_by_reason"), "{text}");
+    let (status, text) = message(qemu("few", true, true), &["--vcpu=2"]);
+    assert!(status == 2 && text.contains("2 vCPUs"), "{text}");
+    let (status, text) = message("/nowhere/qmp".into(), &[]);
+    assert!(status == 5 && text.contains("/nowhere/qmp"), "{text}");
+}
