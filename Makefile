@@ -6,7 +6,7 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 CACHE := cd scripts && $(PY) -c 'from vmxlab import cache; cache.
 
 .PHONY: help setup demo test test-all bench-exit lab module module-clean lint docs patch unpatch \
-	export-series kvm kernels cache-size clean-cache
+	export-series kvm install deb dkms-deb kernels cache-size clean-cache
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,15 @@ export-series: ## Write the series as mails into OUT= (default: out/series)
 
 kvm: ## Rebuild only KVM's modules in KDIR=, the patched tree of a kernel
 	@scripts/build-kvm "$(KDIR)"
+
+install: ## Install the program, its man pages and completions (PREFIX=, DESTDIR=)
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install
+
+deb: ## A Debian package of the program, in out/
+	@scripts/build-deb cli
+
+dkms-deb: ## A Debian package of the module, built on each machine by DKMS
+	@scripts/build-deb dkms
 
 docs: ## Print the tables of capabilities as Markdown into target/
 	@mkdir -p target && cargo run -q --example capabilities-md > target/capabilities.md

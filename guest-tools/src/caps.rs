@@ -5,6 +5,7 @@ pub mod compare;
 pub mod explain;
 pub mod json;
 pub mod known;
+pub mod kvm;
 pub mod live;
 pub mod need;
 pub mod parse;
@@ -83,10 +84,13 @@ fn input(args: &CapsArgs, processor: &dyn Processor) -> Result<Known> {
     )
 }
 
-/// A file, `-`, or `live` for this machine.
+/// A file, `-`, `live` for this machine, or `nested` for what its KVM offers.
 fn from(name: &str, first: Option<u32>, processor: &dyn Processor) -> Result<Known> {
     if name == "live" {
         return live::read(processor, Path::new("/"));
+    }
+    if name == "nested" {
+        return kvm::nested();
     }
     parse::text(&read(Path::new(name))?, name, first)
 }

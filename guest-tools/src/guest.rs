@@ -5,7 +5,10 @@
 //! reasons that occurred are asked for more than their count, and of a histogram
 //! only the buckets between the smallest and the largest time.
 
-use exit_stats::abi::{self, Layout, Role, Selector, State};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use exit_stats::abi::{self, Layout, Role, Selector};
 use exit_stats::hist::bucket_of;
 use exit_stats::reader::{CpuidReader, Figures, Interface, ProbeError, Reader};
 use exit_stats::reason;
@@ -35,6 +38,8 @@ pub struct Guest<'a> {
     how: How<'a>,
     /// The CPU on which all is read, since a snapshot is one CPU's.
     at: usize,
+    /// Reasons that the host said cannot occur: they are not asked for again.
+    impossible: RefCell<BTreeSet<u32>>,
 }
 
 enum How<'a> {
@@ -66,7 +71,12 @@ impl<'a> Guest<'a> {
             (Err(why), _) => return Err(platform::no_statistics(cpu, why)),
         };
         release(cpu)?;
-        Ok(Self { cpu, how, at })
+        Ok(Self {
+            cpu,
+            how,
+            at,
+            impossible: RefCell::default(),
+        })
     }
 
     /// What the host offers; `None` if it has no discovery leaf.
@@ -100,6 +110,11 @@ impl<'a> Guest<'a> {
             let Some(view) = self.figures(reader, taken.is_some(), wanted) else {
                 continue;
             };
+            if taken.is_some() && !adds_up(&view) && !self.impossible.borrow().is_empty() {
+                // Another host, after a migration, lets occur what this one did not.
+                self.impossible.borrow_mut().clear();
+                continue;
+            }
             if taken.is_none() || reader.generation() == taken {
                 return Ok(View {
                     own_exits: own,
@@ -135,8 +150,13 @@ impl<'a> Guest<'a> {
         };
         // The host may know reasons that this program does not, and the reverse.
         for number in (0..interface.reasons).chain([abi::BEYOND]) {
-            let Some(count) = exits(number) else { continue };
             let mut row = Row::named(number);
+            if self.impossible.borrow().contains(&number) {
+                row.state = Some(Known::NotEnabled);
+                view.reasons.push(row);
+                continue;
+            }
+            let Some(count) = exits(number) else { continue };
             if count != 0 {
                 row = row.with(some_figures(reader, number, snapshot, count, wanted)?);
             }
@@ -165,10 +185,11 @@ impl<'a> Guest<'a> {
     }
 
     fn state(&self, reader: &Reader<&'a Counted<'a>>, number: u32) -> Known {
-        match reader.state(number) {
-            State::Undefined => Known::Unknown,
-            state => state.into(),
+        let state = reader.state(number).into();
+        if state == Known::NotEnabled {
+            self.impossible.borrow_mut().insert(number);
         }
+        state
     }
 
     /// Reads the four leaves only, one after the other.
@@ -196,6 +217,10 @@ impl<'a> Guest<'a> {
         }
         view
     }
+}
+
+fn adds_up(view: &View) -> bool {
+    view.reasons.iter().map(|row| row.exits).sum::<u64>() == view.total.exits
 }
 
 /// Asks for all figures of a reason that has `exits`, or for its cycles only.

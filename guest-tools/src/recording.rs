@@ -103,11 +103,12 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
         true => signals::flag(&signals::TO_END)?,
         false => signals::flag(&[SIGINT])?,
     };
-    let view = |histograms| {
+    let view = |all| {
         source.read(Wanted {
             extras: true,
-            histograms,
-            states: false,
+            histograms: all,
+            // What cannot occur is asked once, and then left out.
+            states: all,
         })
     };
     // Histograms take most of the exits, and the first and the last will do.

@@ -36,17 +36,18 @@ pub fn run(args: &WatchArgs, processor: &dyn Processor) -> Result<()> {
     }
     let cpu = Counted::new(processor);
     let source = Source::open(&args.source, &cpu)?;
-    let read = |histograms| {
+    let read = |all, states| {
         source.read(Wanted {
-            extras: true,
-            histograms,
-            states: false,
+            extras: all,
+            histograms: all,
+            states,
         })
     };
-    let mut model = Model::new(read(true)?, args.interval);
+    // What cannot occur is asked once, and then left out.
+    let mut model = Model::new(read(true, true)?, args.interval);
     let stop = signals::flag(&signals::TO_END)?;
     let screen = Screen::take().map_err(no_terminal)?;
-    let result = watch(&mut model, &stop, read);
+    let result = watch(&mut model, &stop, |all| read(all, false));
     drop(screen);
     result
 }
@@ -92,10 +93,15 @@ fn watch(
 }
 
 /// The terminal in raw mode, with a screen of its own, until this is dropped.
-struct Screen;
+pub struct Screen;
 
 impl Screen {
-    fn take() -> io::Result<Self> {
+    /// Takes the terminal.
+    ///
+    /// # Errors
+    ///
+    /// The system's, if standard output is no terminal.
+    pub fn take() -> io::Result<Self> {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             restore();

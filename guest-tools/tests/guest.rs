@@ -5,6 +5,8 @@ mod common;
 
 use common::{failure, printed, run, run_wide, steady, Machine};
 use insta::assert_snapshot;
+use vmxscope::guest::{Guest, Wanted};
+use vmxscope::processor::Counted;
 use vmxscope::view::View;
 
 fn view(machine: &Machine, words: &[&str]) -> View {
@@ -254,4 +256,25 @@ fn check_finds_all_rules_kept_and_a_broken_one() {
     let (result, text) = run(&machine, &["check"]);
     assert_eq!(result.unwrap(), 1);
     assert!(text.starts_with("FAIL  discovery"), "{text}");
+}
+
+#[test]
+fn what_cannot_occur_is_asked_for_once() {
+    let mut machine = Machine::booted();
+    // Reasons 64 and above are not enabled, and all below are.
+    machine.config.as_mut().unwrap().enabled = [!0, 0];
+    let cpu = Counted::new(&machine);
+    let guest = Guest::open(&cpu, None, None).unwrap();
+    let wanted = |states| Wanted {
+        extras: false,
+        histograms: false,
+        states,
+    };
+    let first = guest.read(wanted(true)).unwrap();
+    let second = guest.read(wanted(false)).unwrap();
+    assert_eq!(first.reasons.len(), second.reasons.len());
+    assert!(second.read_exits < 86, "{}", second.read_exits);
+    // After a migration it can: the sum tells.
+    machine.exit(68, 1_000);
+    assert_eq!(guest.read(wanted(false)).unwrap().row(68).unwrap().exits, 1);
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use common::{failure, printed, Machine};
@@ -77,7 +77,7 @@ fn machine() -> Machine {
     }
 }
 
-fn view(socket: PathBuf, more: &[&str]) -> View {
+fn view(socket: &Path, more: &[&str]) -> View {
     let words = [
         &["exits", "--json", "--qmp", socket.to_str().unwrap()],
         more,
@@ -89,7 +89,7 @@ fn view(socket: PathBuf, more: &[&str]) -> View {
 #[test]
 fn a_vm_is_the_sum_of_its_vcpus_whichever_way_round_qemu_lists_buckets() {
     for reversed in [true, false] {
-        let view = view(qemu(&format!("sum-{reversed}"), reversed, true), &[]);
+        let view = view(&qemu(&format!("sum-{reversed}"), reversed, true), &[]);
         let exits = |reason| view.row(reason).unwrap().exits;
         assert_eq!(
             (exits(1), exits(10), exits(48), exits(12)),
@@ -104,7 +104,7 @@ fn a_vm_is_the_sum_of_its_vcpus_whichever_way_round_qemu_lists_buckets() {
 
 #[test]
 fn one_vcpu_can_be_chosen_and_each_shown() {
-    let one = view(qemu("one", true, true), &["--vcpu=1"]);
+    let one = view(&qemu("one", true, true), &["--vcpu=1"]);
     assert_eq!(
         (one.vm.as_str(), one.row(1).unwrap().exits),
         ("web1:vcpu1", 11)
@@ -132,14 +132,14 @@ fn one_vcpu_can_be_chosen_and_each_shown() {
 
 #[test]
 fn what_cannot_be_read_is_told() {
-    let message = |socket: PathBuf, more: &[&str]| {
+    let message = |socket: &Path, more: &[&str]| {
         let words = [&["exits", "--qmp", socket.to_str().unwrap()], more].concat();
         failure(&machine(), &words)
     };
-    let (status, text) = message(qemu("stock", true, false), &[]);
+    let (status, text) = message(&qemu("stock", true, false), &[]);
     assert!(status == 3 && text.contains("exits_by_reason"), "{text}");
-    let (status, text) = message(qemu("few", true, true), &["--vcpu=2"]);
+    let (status, text) = message(&qemu("few", true, true), &["--vcpu=2"]);
     assert!(status == 2 && text.contains("2 vCPUs"), "{text}");
-    let (status, text) = message("/nowhere/qmp".into(), &[]);
+    let (status, text) = message(Path::new("/nowhere/qmp"), &[]);
     assert!(status == 5 && text.contains("/nowhere/qmp"), "{text}");
 }

@@ -17,13 +17,15 @@ Examples:
   dmesg | vmxscope caps --from -           what the module vmx_caps logged
   vmxscope caps --msr 0x482=0xfff9fffe0401e172
   vmxscope caps diff host-a.json live      in what they differ; status 1 if they do
+  vmxscope caps diff live nested           what KVM keeps from nested hypervisors
   vmxscope caps common *.json              what a migration pool has in common
   vmxscope caps need kvm-7.3               what KVM would miss; also kvm-6.12, xen, jailhouse
   vmxscope caps explain --have 0xb5b9fffe --need 0x2299968c --msr 0x482
 
 FILE is what this prints with --json, the log of vmx_caps, lines such as \"0x481 0x7f00000016\" or
 \"IA32_VMX_BASIC = 0x...\", a shell session with rdmsr, the output of QEMU's vmxcap, a VirtualBox
-log, or a log of one of the course's modules. - is standard input, and live is this machine."
+log, or a log of one of the course's modules. - is standard input, live is this machine, and nested what its
+KVM offers to hypervisors in guests, by /dev/kvm."
 )]
 pub struct CapsArgs {
     /// Read this file instead of this machine

@@ -7,6 +7,7 @@ use vmx_caps::decode::{Controls, RawLine};
 use vmx_caps::tables::{Section, MSRS, SECTIONS};
 
 use crate::caps::known::{Fact, Item, Known};
+use crate::caps::kvm::KvmUse;
 use crate::caps::parse;
 use crate::error::{Error, Result};
 
@@ -29,6 +30,8 @@ pub struct Caps {
     verdict: Option<String>,
     #[serde(default)]
     notes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kvm: Option<KvmUse>,
 }
 
 /// An MSR. Numbers are text, for many programs cut integers of 64 bits.
@@ -99,6 +102,7 @@ impl Caps {
                 .collect(),
             verdict: known.verdict().map(|verdict| verdict.to_string()),
             notes: known.notes.clone(),
+            kvm: known.kvm.clone(),
         }
     }
 }
@@ -161,6 +165,7 @@ pub fn parse(text: &str, file: &str) -> Result<Known> {
     let mut known = Known::new(file);
     known.complete = caps.complete;
     known.notes = caps.notes;
+    known.kvm = caps.kvm;
     for value in &caps.msrs {
         let problem = |what: &str| Error::input(file, 0, format!("msrs: {what}: {value:?}"));
         let index = crate::args::number(&value.index).map_err(|_| problem("no number"))?;

@@ -10,6 +10,8 @@ use vmx_caps::msr::{Control, Exists, Field, Kind, Msr};
 use vmx_caps::tables::{Section, MSRS, SECTIONS};
 use vmx_caps::verdict::Verdict;
 
+use crate::caps::kvm::KvmUse;
+
 /// Values by the MSR's number, and from where they are.
 #[derive(Debug, Clone)]
 pub struct Known {
@@ -23,6 +25,8 @@ pub struct Known {
     pub identity: Option<Identity>,
     /// What a reader has to know.
     pub notes: Vec<String>,
+    /// What the machine's KVM makes of it, where the machine itself was asked.
+    pub kvm: Option<KvmUse>,
 }
 
 /// What is known of an MSR.
@@ -47,6 +51,7 @@ impl Known {
             complete: false,
             identity: None,
             notes: Vec::new(),
+            kvm: None,
         }
     }
 

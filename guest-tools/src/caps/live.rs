@@ -12,7 +12,7 @@ use vmx_caps::cpus::{Cpus, Machine};
 use vmx_caps::verdict::Verdict;
 
 use crate::caps::known::Known;
-use crate::caps::parse;
+use crate::caps::{kvm, parse};
 use crate::error::{Error, Result};
 use crate::platform;
 
@@ -28,6 +28,7 @@ pub fn read(cpu: &(impl CpuidReader + ?Sized), root: &Path) -> Result<Known> {
         Err(_) => by_devices(root, &identity)?,
     };
     known.identity = Some(identity);
+    known.kvm = kvm::read(&known, root);
     Ok(known)
 }
 

@@ -11,6 +11,7 @@ use vmx_caps::tables::{Section, SECTIONS};
 use crate::args::Form;
 use crate::caps::json::Caps;
 use crate::caps::known::{Fact, Item, Known};
+use crate::caps::kvm;
 use crate::error::Result;
 use crate::format;
 use crate::output::Output;
@@ -45,6 +46,9 @@ pub fn show(known: &Known, form: &Form, out: &mut Output<'_>) -> Result<()> {
     }
     if let Some(verdict) = known.verdict() {
         writeln!(out, "{}", look.bold(&verdict.to_string()))?;
+    }
+    if let Some(kvm) = &known.kvm {
+        kvm::show(kvm, out)?;
     }
     Ok(())
 }

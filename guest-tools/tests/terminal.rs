@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Expect that `watch`, in a real terminal (tmux's), obeys its keys, and gives the
+//! terminal back whatever ends it.
+
+mod common;
+
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::host::{host, Folder};
+
+/// A terminal of 80 by 24 with a shell's command in it; ends with this.
+struct Terminal(String);
+
+impl Terminal {
+    /// `None`, and a word about it, where there is no tmux.
+    fn run(name: &str, command: &str) -> Option<Self> {
+        if Command::new("tmux")
+            .arg("-V")
+            .stdout(Stdio::null())
+            .status()
+            .is_err()
+        {
+            eprintln!("skipped: there is no tmux");
+            return None;
+        }
+        let terminal = Self(format!("vmxscope-{name}-{}", std::process::id()));
+        let command = format!("echo before; {command}; echo status=$?; stty -a; exec cat");
+        let words = [
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            "80",
+            "-y",
+            "24",
+            "sh",
+            "-c",
+        ];
+        terminal.tmux(&[&words[..], &[&command]].concat());
+        Some(terminal)
+    }
+
+    fn tmux(&self, words: &[&str]) -> String {
+        let mut command = Command::new("tmux");
+        command.args(["-L", &self.0]).args(words).env_remove("TMUX");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn keys(&self, keys: &[&str]) {
+        self.tmux(&[&["send-keys"], keys].concat());
+    }
+
+    /// The screen, once it has this text.
+    fn until(&self, text: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let screen = self.tmux(&["capture-pane", "-p"]);
+            if screen.contains(text) {
+                return screen;
+            }
+            assert!(Instant::now() < deadline, "no {text:?} in\n{screen}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The shell is back, its line as it was, with what it printed before.
+    fn is_given_back(&self, status: &str) {
+        self.until(" echoke");
+        let screen = self.tmux(&["capture-pane", "-p", "-S", "-100"]);
+        assert!(screen.starts_with("before\n"), "{screen}");
+        assert!(screen.contains(&format!("status={status}\n")), "{screen}");
+        for mode in ["icanon", "isig", "echo", "opost", "icrnl"] {
+            let words: Vec<&str> = screen.split([' ', '\n', ';']).collect();
+            assert!(words.contains(&mode), "{mode}: {screen}");
+        }
+        assert_eq!(
+            self.tmux(&["display", "-p", "#{alternate_on} #{cursor_flag}"]),
+            "0 1\n"
+        );
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux")
+            .args(["-L", &self.0, "kill-server"])
+            .output();
+    }
+}
+
+/// `watch` of the model of a host.
+fn watch(name: &str) -> Option<(Terminal, Folder)> {
+    let folder = host(&format!("terminal-{name}"));
+    let (program, root) = (env!("CARGO_BIN_EXE_vmxscope"), folder.0.display());
+    let command = format!("{program} watch --interval 100ms --root {root} --vm web1");
+    Some((Terminal::run(name, &command)?, folder))
+}
+
+#[test]
+fn keys_change_the_screen_and_q_gives_the_terminal_back() {
+    let Some((terminal, folder)) = watch("keys") else {
+        return;
+    };
+    terminal.until("web1");
+    // The VM goes on: 500 exits more by HLT.
+    let file = folder.0.join("sys/kernel/debug/kvm/4211-14/exit_stats_raw");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let more = text
+        .lines()
+        .map(|line| match line.split_once("\tHLT\t150\t") {
+            Some((number, rest)) => format!("{number}\tHLT\t650\t{rest}\n"),
+            None => match line.split_once("\tTOTAL\t") {
+                Some((number, rest)) => {
+                    let (exits, rest) = rest.split_once('\t').unwrap();
+                    let exits: u64 = exits.parse().unwrap();
+                    format!("{number}\tTOTAL\t{}\t{rest}\n", exits + 500)
+                }
+                None => format!("{line}\n"),
+            },
+        })
+        .collect::<String>();
+    std::fs::write(&file, more).unwrap();
+    let screen = terminal.until("HLT");
+    assert!(screen.contains("500"), "{screen}");
+    terminal.keys(&["?"]);
+    terminal.until("sort by time, by count, by number");
+    terminal.keys(&["?", "p"]);
+    terminal.until("PAUSED");
+    terminal.keys(&["p", "/", "ept", "Enter"]);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while terminal.until("web1").contains("HLT") {
+        assert!(Instant::now() < deadline, "the filter does nothing");
+    }
+    terminal.tmux(&["resize-window", "-x", "60", "-y", "12"]);
+    terminal.until("web1");
+    terminal.tmux(&["resize-window", "-x", "80", "-y", "24"]);
+    terminal.keys(&["Escape"]);
+    terminal.until("HLT");
+    terminal.keys(&["q"]);
+    terminal.is_given_back("0");
+}
+
+#[test]
+fn a_signal_gives_the_terminal_back() {
+    let Some((terminal, _folder)) = watch("signal") else {
+        return;
+    };
+    terminal.until("web1");
+    let shell = terminal.tmux(&["display", "-p", "#{pane_pid}"]);
+    let children = format!("/proc/{0}/task/{0}/children", shell.trim());
+    let program = std::fs::read_to_string(children).unwrap();
+    assert!(Command::new("kill")
+        .arg(program.trim())
+        .status()
+        .unwrap()
+        .success());
+    terminal.is_given_back("0");
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back() {
+    let this = std::env::current_exe().unwrap();
+    let command = format!(
+        "RUST_BACKTRACE=0 {} --ignored --exact --nocapture panics_on_its_own_screen >/dev/null 2>&1 </dev/tty >/dev/tty",
+        this.display()
+    );
+    let Some(terminal) = Terminal::run("panic", &command) else {
+        return;
+    };
+    let screen = terminal.until(" echoke");
+    // The harness' own exit status of a failed test.
+    assert!(screen.contains("status=101\n"), "{screen}");
+    assert!(screen.contains("test panics_on_its_own_screen"), "{screen}");
+    terminal.is_given_back("101");
+}
+
+/// Run by the test before, in a terminal.
+#[test]
+#[ignore = "it is made to fail, for a_panic_gives_the_terminal_back"]
+fn panics_on_its_own_screen() {
+    let _screen = vmxscope::watch::Screen::take().unwrap();
+    // The mode that is given back has to be another than the one there was.
+    thread::sleep(Duration::from_millis(300));
+    panic!("as the test wants it");
+}
