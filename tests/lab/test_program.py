@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The program in the nested guest and on its host: each view, parsed back."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import exits
+from conftest import REPO, Lab, Run
+
+CPUIDS = 1000
+# What one reading of all reasons' counts and cycles may cost in exits.
+MOST_EXITS = 300
+
+
+@pytest.fixture(scope="module")
+def run(lab: Lab, vmxscope: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One run, in which the guest and the host are asked everything."""
+    cpuids = tmp_path_factory.mktemp("cpuids") / "cpuids"
+    subprocess.run(["cc", "-static", "-nostdlib", f"-DCOUNT={CPUIDS}", "-o", cpuids,
+                    REPO / "tests/lab/cpuids.c"], check=True)
+    done = lab.run(
+        "--timeout", 300, "--kvm-intel", "nested=1", "--add", vmxscope,
+        "--add-guest", vmxscope, "--add-guest", cpuids,
+        l1=(REPO / "tests/lab/program.sh").read_text(),
+        l2=(REPO / "tests/lab/program-l2.sh").read_text(),
+    )
+    assert done.status == 0, done.l1[-3000:] + done.l2[-3000:] + done.stderr
+    return done
+
+
+def section(run: Run, name: str, status: int = 0) -> str:
+    """What the guest printed under a title, and that it ended so."""
+    found = re.search(rf"^== {name} (\d+)\n(.*?)(?=^== |^exit |\Z)", run.file("guest"), re.M | re.S)
+    assert found, f"{name} is not in\n{run.file('guest')[:3000]}"
+    assert int(found[1]) == status, found[0][:3000]
+    return found[2]
+
+
+def metrics(text: str) -> dict[tuple[str, str, str], float]:
+    """Prometheus' text by metric, VM and reason; strict in what a line may be."""
+    found: dict[tuple[str, str, str], float] = {}
+    for line in text.splitlines():
+        if line.startswith("#"):
+            assert re.fullmatch(r"# (HELP \w+ .+|TYPE \w+ (counter|histogram))", line), line
+            continue
+        match = re.fullmatch(r'(\w+)\{((?:\w+="[^"]*",?)+)\} (\S+)', line)
+        assert match, line
+        labels = dict(re.findall(r'(\w+)="([^"]*)"', match[2]))
+        key = (match[1], labels["vm"], labels.get("reason", ""))
+        if "le" not in labels:
+            assert key not in found, line
+            found[key] = float(match[3])
+    return found
+
+
+def test_in_the_guest_every_form_is_whole_and_can_be_read_back(run: Run) -> None:
+    view = json.loads(section(run, "json"))
+    assert view["consistent"] and view["kind"] == "guest"
+    for figure in ("exits", "cycles"):
+        assert view["total"][figure] == sum(row[figure] for row in view["reasons"])
+    occurred = {row["symbol"] for row in view["reasons"] if row["exits"]}
+    assert {"CPUID", "EXTERNAL_INTERRUPT", "IO_INSTRUCTION", "EPT_VIOLATION"} <= occurred
+    # Each form was read a little later than the one before.
+    lines = list(csv.DictReader(io.StringIO(section(run, "csv"))))
+    by_csv = {line["symbol"]: int(line["exits"]) for line in lines}
+    by_name = metrics(section(run, "prometheus"))
+    for row in view["reasons"]:
+        if row["exits"]:
+            by_prometheus = by_name["vmxscope_exits_total", view["vm"], row["symbol"]]
+            assert row["exits"] <= by_csv[row["symbol"]] <= by_prometheus
+    table = section(run, "exits")
+    for row in view["reasons"]:
+        if row["exits"]:
+            assert re.search(rf"^ *{row['reason']}  {re.escape(row['name'])} ", table, re.M), table
+
+
+def test_leaf_prints_what_the_cpuid_program_prints(run: Run) -> None:
+    ours, theirs = section(run, "leaf"), section(run, "cpuid")
+    count = r"eax=(0x[0-9a-f]{8}) ebx=0x00000000 ecx=0x00000000 edx=0x00000000$"
+    first, then = (re.search(count, text, re.M) for text in (ours, theirs))
+    assert first and then, ours + theirs
+    # HLT goes on between the two.
+    assert 0 < int(first[1], 16) <= int(then[1], 16)
+    assert re.sub("eax=0x[0-9a-f]{8}", "", ours) == re.sub("eax=0x[0-9a-f]{8}", "", theirs)
+
+
+def test_a_command_with_exactly_n_cpuid_exits_is_told_to_have_n(run: Run) -> None:
+    stat = json.loads(section(run, "stat-exact"))
+    line = next(line for line in stat["average"] if line["symbol"] == "CPUID")
+    assert line["exits"] - line["own"] == CPUIDS, line
+    assert line["net"] == CPUIDS
+    table = section(run, "stat")
+    found = re.search(r"^ *10  CPUID +([\d,]+) +[\d.]+% +[\d,]+ +[\d,]+ +([\d,]+) ", table, re.M)
+    assert found and int(found[2].replace(",", "")) == CPUIDS, table
+    assert "over 3 runs" in table
+
+
+def test_the_commands_status_is_passed_on(run: Run) -> None:
+    assert "symbol" in section(run, "status", 7).splitlines()[0]
+
+
+def test_a_recording_is_whole_and_a_reading_costs_few_exits(run: Run) -> None:
+    lines = [json.loads(line) for line in section(run, "recording").splitlines()]
+    assert "header" in lines[0] and lines[-1]["end"]["status"] == 0
+    views = [line["view"] for line in lines if "view" in line]
+    assert len(views) >= 5
+    totals = [view["total"]["exits"] for view in views]
+    assert totals == sorted(totals) and totals[-1] > totals[0]
+    # The first and the last have the histograms as well.
+    costs = [view["read_exits"] for view in views[1:-1]]
+    print(f"exits of one reading, counts and times of all reasons: {costs}")
+    print(f"with histograms and states: {views[0]['read_exits']}, {views[-1]['read_exits']}")
+    assert max(costs) <= MOST_EXITS, costs
+    page = section(run, "report")
+    assert page.startswith("<!doctype html>") and "EPT violation" in page
+    assert page.rstrip().endswith("</html>")
+
+
+def test_the_host_keeps_the_rules_of_the_leaves(run: Run) -> None:
+    assert "broken" not in section(run, "check").lower()
+
+
+def test_what_the_live_screen_costs(run: Run) -> None:
+    """Printed, and bounded loosely: the lab's CPU is emulated at some 50 MHz, so the
+    share of a real guest's CPU is a small part of this."""
+    figures = section(run, "watch").split()
+    assert len(figures) == 8, figures
+    used = (int(figures[3]) - int(figures[0])) / 1e9
+    elapsed = float(figures[7]) - float(figures[6])
+    share = used / elapsed
+    print(f"watch at 10 Hz: {used:.3f} s of {elapsed:.2f} s, {share:.2%} of the guest's CPU")
+    assert 0 < share < 0.5
+
+
+def test_on_the_host_a_stopped_vm_is_the_same_in_each_view(run: Run) -> None:
+    raw, host = exits.table(run.file("raw")), json.loads(run.file("host.json"))
+    view = json.loads(run.file("vm.json"))
+    assert (view["kind"], view["vm"], host["kind"]) == ("vm", "lab", "host")
+    for row in view["reasons"]:
+        if row["reason"] != exits.BEYOND:
+            assert row["exits"] == raw[row["reason"]]["exits"], row
+            assert row["cycles"] == raw[row["reason"]]["cycles"], row
+            buckets = {bucket["log2"]: bucket["exits"] for bucket in row.get("histogram", [])}
+            assert buckets == raw.buckets[row["reason"]], row
+    # Only this VM has run since KVM was loaded.
+    assert host["reasons"] == view["reasons"]
+    by_csv = {int(line["reason"]): int(line["exits"])
+              for line in csv.DictReader(io.StringIO(run.file("vm.csv")))}
+    assert by_csv == raw.exits()
+    one, everything = json.loads(run.file("vms.json"))
+    assert (one["name"], one["vcpus"], one["exits"]) == ("lab", 1, raw[exits.TOTAL]["exits"])
+    assert everything["exits"] == one["exits"]
+    by_name = metrics(run.file("lab.prom"))
+    for reason, count in raw.exits().items():
+        assert by_name["vmxscope_exits_total", "lab", raw.symbols[reason]] == count
+    assert "No VM runs now." in run.file("no-vms")
+
+
+def test_qemu_tells_the_same_of_each_vcpu(run: Run) -> None:
+    assert run.file("qmp-status") == "0\n", run.file("qmp-error")
+    view = json.loads(run.file("qmp.json"))
+    before, after = exits.table(run.file("raw-before")), exits.table(run.file("raw-after"))
+    assert view["vm"] == "lab" and view["counts_only"]
+    for row in view["reasons"]:
+        for figure in ("exits", "cycles"):
+            least, most = before[row["reason"]][figure], after[row["reason"]][figure]
+            assert least <= row[figure] <= most, (row, least, most)
+    assert view["total"]["exits"] >= before[exits.TOTAL]["exits"]
+    assert run.file("per-vcpu").startswith("lab:vcpu0:\n"), run.file("per-vcpu")
+    assert "VM exits while it ran: sleep 1" in run.file("stat"), run.file("stat")
+
+
+def test_the_exporter_serves_each_vm_and_ends_by_sigterm(run: Run) -> None:
+    assert run.file("exporter-status") == "0\n", run.file("exporter")
+    by_name = metrics(run.file("metrics"))
+    assert {vm for _, vm, _ in by_name} == {"lab"}
+    before, after = exits.table(run.file("raw-after")), exits.table(run.file("raw"))
+    for reason, count in before.exits().items():
+        served = by_name["vmxscope_exits_total", "lab", before.symbols[reason]]
+        assert count <= served <= after[reason]["exits"], before.symbols[reason]
+
+
+def test_caps_are_the_modules_log_and_what_kvm_makes_of_them(run: Run) -> None:
+    def raw(text: str) -> list[str]:
+        return re.findall(r"^msr 0x[0-9a-f]+ IA32_\w+ .*$", text, re.M)
+
+    assert raw(run.file("caps-log")) == raw(run.file("log"))
+    assert len(raw(run.file("log"))) > 15
+    kvm = json.loads(run.file("caps.json"))["kvm"]
+    parameters = dict(line.split(":", 1) for line in run.file("parameters").splitlines())
+    assert kvm["allows_nested"] and "untold" not in kvm, kvm
+    for use in kvm["uses"]:
+        assert use["value"] == parameters.get(use["parameter"]), use
+    ept = next(use for use in kvm["uses"] if use["name"] == "Enable EPT")
+    assert (ept["hardware"], ept["value"], ept["nested"]) == (True, "Y", True)
+    nested = json.loads(run.file("nested.json"))
+    assert {msr["index"] for msr in nested["msrs"]} > {"0x480", "0x48b", "0x48d"}
+    assert run.file("withheld-status") == "1\n"
+    assert "What KVM makes of it" in run.file("caps")
+    for name in kvm["withheld"]:
+        assert name in run.file("withheld"), name
+
+
+STOCK = """\
+/lab/vmxscope vms >/tmp/vms 2>&1
+echo "vms $?" >/out/statuses
+cat /tmp/vms >/out/vms
+guest
+"""
+STOCK_L2 = """\
+/lab/vmxscope exits >/tmp/out 2>&1
+echo "exits $?" >/dev/vport0p1
+cat /tmp/out >/dev/vport0p1
+/lab/vmxscope stat -- true >/tmp/out 2>&1
+echo "stat $?" >/dev/vport0p1
+exit 0
+"""
+
+
+def test_on_the_stock_kernel_the_status_is_3_and_the_message_names_kvm(
+    lab: Lab, vmxscope: Path
+) -> None:
+    run = lab.run("--stock", "--add", vmxscope, "--add-guest", vmxscope,
+                  l1="load-kvm\n" + STOCK + "s=$?; cp /run/guest/l2.status /out/guest; exit $s\n",
+                  l2=STOCK_L2)
+    assert run.status == 0, run.l1[-3000:] + run.stderr
+    assert run.file("statuses") == "vms 3\n", run.file("vms")
+    assert "has not the exit statistics built in" in run.file("vms")
+    guest = run.file("guest")
+    assert re.search("^exits 3$", guest, re.M) and re.search("^stat 3$", guest, re.M), guest
+    assert 'the hypervisor is KVM (signature "KVMKVMKVM' in guest, guest
