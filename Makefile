@@ -5,11 +5,14 @@ PY := /usr/bin/python3
 KDIR ?= /lib/modules/$(shell uname -r)/build
 CACHE := cd scripts && $(PY) -c 'from vmxlab import cache; cache.
 
+EXPERIMENTS := paging boot cpus layouts
+
 .PHONY: help setup demo test test-all bench-exit lab module module-clean lint docs patch unpatch \
-	export-series kvm install deb dkms-deb kernels cache-size clean-cache
+	export-series kvm install deb dkms-deb kernels cache-size clean-cache experiments \
+	$(EXPERIMENTS:%=experiment-%)
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what builds, lab and tests need (packages, Rust parts, bindgen)
 	@scripts/setup
@@ -25,6 +28,21 @@ test-all: setup ## Those, and the whole matrix in the lab
 
 bench-exit: setup ## What counting adds to a VM exit, in counts of the guest's TSC
 	@scripts/bench-exit
+
+experiments: setup ## All experiments, each with a report in out/ (under 30 minutes)
+	@scripts/experiment all
+
+experiment-paging: setup ## Nested against shadow paging: the exits of a guest, side by side
+	@scripts/experiment paging
+
+experiment-boot: setup ## The exits of a guest's boot over time, and what a reboot adds
+	@scripts/experiment boot
+
+experiment-cpus: setup ## What each CPU model of the emulator can do, by generation
+	@scripts/experiment cpus
+
+experiment-layouts: setup ## The course's readers against each layout of the leaves
+	@scripts/experiment layouts
 
 lab: setup ## An interactive shell in the lab's machine
 	@scripts/lab --shell

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The exits of a guest's boot over time, and what a reboot of the guest adds.
+
+The host's own figures are recorded four times a second while one guest runs,
+the only one of that host; the guest says when its init ran, and what its kernel
+logged when. It then reboots, and does the same again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_right
+
+from . import common, page, svg
+from .common import Experiment, grouped
+
+# What the guest's kernel logs when a phase of its boot begins.
+LOGGED = (
+    (r"smpboot: CPU0:|Allowing \d+ CPUs?", "CPUs"),
+    (r"devtmpfs: initialized|Trying to unpack rootfs", "drivers"),
+    (r"Freeing unused kernel image|Run /init as init", "init"),
+)
+TRIPLE_FAULT = 2
+DRAWN = 6
+
+
+def recording(text: str) -> tuple[list[float], list[dict]]:
+    """The views of a recording, and when each was made (Unix time in seconds)."""
+    views = [line["view"] for line in map(json.loads, text.splitlines()) if "view" in line]
+    return [one["unix_ms"] / 1000 for one in views], views
+
+
+class Curve:
+    """Counts by reason over time, of the host's only guest."""
+
+    def __init__(self, times: list[float], views: list[dict]) -> None:
+        self.times = times
+        first = common.counts(views[0])
+        self.counts = [common.added(first, common.counts(one)) for one in views]
+
+    def at(self, when: float) -> dict[int, float]:
+        """The counts at a moment, between two views in proportion."""
+        place = bisect_right(self.times, when)
+        if place in (0, len(self.times)):
+            return dict(self.counts[0 if place == 0 else -1])
+        before, after = self.counts[place - 1], self.counts[place]
+        share = (when - self.times[place - 1]) / (self.times[place] - self.times[place - 1])
+        return {reason: before.get(reason, 0) + share * (count - before.get(reason, 0))
+                for reason, count in after.items()}
+
+    def first_exit(self, after: float = 0) -> float:
+        """When the first view was made that has more exits than that at a moment."""
+        base = sum(self.at(after).values()) if after else 0
+        return next(self.times[max(place - 1, 0)] for place, counts in enumerate(self.counts)
+                    if self.times[place] > after and sum(counts.values()) > base)
+
+
+def boots(sent: dict[str, str]) -> list[dict]:
+    """What the guest said of each of its boots."""
+    found = []
+    for number in range(len(sent) // 3):
+        view = common.view(sent[f"boot-{number}"])
+        uptime, now = sent[f"clock-{number}"].split()[0::2]
+        start = float(now) - float(uptime)
+        log = [(float(at), words) for at, words in
+               re.findall(r"^\[ *([\d.]+)\] (.*)$", sent[f"log-{number}"], re.M)]
+        phases = []
+        for pattern, name in LOGGED:
+            at = next((at for at, words in log if re.search(pattern, words)), None)
+            if at is not None:
+                phases.append((name, start + at))
+        found.append({"view": view, "kernel_starts": start, "ready": view["unix_ms"] / 1000,
+                      "phases": phases, "log": log})
+    return found
+
+
+def phases(curve: Curve, all_boots: list[dict]) -> list[tuple[str, float]]:
+    """The begin of each phase, in Unix time."""
+    found: list[tuple[str, float]] = []
+    for number, boot in enumerate(all_boots):
+        name = "first boot" if number == 0 else f"reboot {number}"
+        begin = curve.first_exit() if number == 0 else found[-1][1] + 0.001
+        if number:
+            # The loader and the decompression come before the kernel's clock runs.
+            begin = max(begin, all_boots[number - 1]["ready"] + 0.1)
+        found.append((f"{name}: loader, decompression", begin))
+        found.append((f"{name}: kernel", max(boot["kernel_starts"], begin)))
+        found += [(f"{name}: {phase}", at) for phase, at in boot["phases"]]
+        found.append((f"{name}: init runs", boot["ready"]))
+    return found
+
+
+def of_boot(all_boots: list[dict]) -> list[dict[int, int]]:
+    """What each boot took, by the guest's own reading; reading is not the boot's."""
+    found, before, reading = [], {}, 0
+    for boot in all_boots:
+        counts = common.counts(boot["view"])
+        more = common.added(before, counts)
+        more[10] = more.get(10, 0) - reading - boot["view"]["own_exits"]
+        found.append(more)
+        before, reading = counts, boot["view"]["read_exits"]
+    return found
+
+
+def run(experiment: Experiment) -> None:
+    """Make the experiment, and its report."""
+    reboots = experiment.file("reboots", "1\n" if experiment.short else "2\n")
+    cli = common.program()
+    experiment.say("one guest that boots, and boots again")
+    out = experiment.lab(
+        "boot", "--l1", common.SCRIPTS / "boot-l1", "--l2", common.SCRIPTS / "boot-l2",
+        "--add", f"{cli}:lab/vmxscope", "--add-guest", f"{cli}:lab/vmxscope",
+        "--add-guest", f"{reboots}:lab/reboots")
+    times, views = recording(common.read(out / "boot.rec"))
+    curve = Curve(times, views)
+    said = boots(common.parts(common.read(out / "guest")))
+    label = common.names(views[-1], *(boot["view"] for boot in said))
+    took = of_boot(said)
+    marks = phases(curve, said)
+    start = marks[0][1]
+    end = times[-1]
+    rows, table = [], []
+    for (name, begin), (_, until) in zip(marks, [*marks[1:], ("", end)], strict=True):
+        counts = common.added(curve.at(begin), curve.at(until))
+        exits = sum(counts.values())
+        most = max(counts, key=counts.get, default=None)
+        seconds = until - begin
+        rows.append({"phase": name, "begin": round(begin - start, 3), "seconds": round(seconds, 3),
+                     "exits": round(exits), "most": most})
+        table.append([name, f"{begin - start:.2f}", f"{seconds:.2f}", grouped(round(exits)),
+                      grouped(round(exits / seconds)) if seconds > 0.01 else "-",
+                      label.get(most, "-")])
+    first = took[0]
+    total, host = sum(first.values()), common.hardware(common.raw_table(common.read(out / "host")))
+    order = sorted(first, key=lambda reason: (-first[reason], reason))
+    rate = [row["exits"] / row["seconds"] for row in rows if row["seconds"] > 0.2]
+    answers = {
+        "How many exits does a full boot take?":
+            f"{grouped(total)}, from the VM's start until its init runs.",
+        "What does a reboot of the guest add?": "; ".join(
+            f"reboot {number}: {grouped(sum(more.values()))}, which is "
+            f"{sum(more.values()) / total:.2f} times the first boot, among them "
+            f"{more.get(TRIPLE_FAULT, 0)} triple fault, by which it rebooted"
+            for number, more in enumerate(took[1:], 1)) + ".",
+        "Which reason is the most frequent?":
+            f"{label[order[0]]} ({order[0]}): {grouped(first[order[0]])} exits, "
+            f"{100 * first[order[0]] / total:.1f} % of the boot's.",
+        "Which is the least frequent, not counting zero?": ", ".join(
+            f"{label[reason]} ({reason})" for reason in order
+            if first[reason] == first[order[-1]]) + f": {grouped(first[order[-1]])} each.",
+        "Do exits grow at a stable rate?":
+            f"No: from {grouped(round(min(rate)))} to {grouped(round(max(rate)))} a second of "
+            "the emulated machine's time, by phase.",
+    }
+    ends = [at - start for at in times if at > start]
+    samples = [common.added(a, b) for a, b in zip(curve.counts, curve.counts[1:])][-len(ends):]
+    top = order[:DRAWN]
+    series = [(label[r], [float(s.get(r, 0)) for s in samples]) for r in top]
+    series.append(("others", [float(sum(n for r, n in s.items() if r not in top))
+                              for s in samples]))
+    drawn = svg.over_time("Exits by reason over two boots of a guest, four times a second",
+                          series, ends, [(at - start, name) for name, at in marks])
+    experiment.file("boot.svg", drawn)
+    shown = page.Page("The exits of a boot, and of a reboot", experiment.about())
+    shown.list([f"{question} {answer}" for question, answer in answers.items()])
+    shown.figure(drawn, "Exits in each quarter of a second of the emulated machine, by reason.")
+    shown.heading("By phase")
+    shown.text("Counts at the begin of a phase are taken in proportion between two views.")
+    shown.table(["phase", "begins (s)", "lasts (s)", "exits", "a second", "most by"], table)
+    shown.heading("By reason")
+    names = ["first boot", *(f"reboot {n}" for n in range(1, len(took)))]
+    reasons = sorted({reason for counts in took for reason in counts})
+    lines = [[r, label[r], *(grouped(c.get(r, 0)) for c in took)] for r in reasons]
+    lines.append(["", "All exits", *(grouped(sum(c.values())) for c in took)])
+    shown.table(["no.", "reason", *names], lines, words=2, total=True)
+    experiment.file("boot.rec", common.read(out / "boot.rec"))
+    common.vmxscope("report", experiment.out / "boot.rec", "-o", experiment.out / "times.html")
+    shown.link("times.html", "The same recording with times and histograms")
+    shown.write(experiment.out / "report.html")
+    experiment.write_json({
+        "names": label, "boots": took, "phases": rows, "answers": answers, "host": host,
+        "samples": [{"seconds": round(at, 3), "exits": sample}
+                    for at, sample in zip(ends, samples, strict=True)]})

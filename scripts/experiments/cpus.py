@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The capability atlas: what each CPU model of the emulator can do for virtual machines.
+
+Each model boots Linux and loads the capability module; its log is decoded by
+`vmxscope caps`, and every field of that is kept. A newer Bochs, fetched from
+Debian's testing, adds the models that the machine's own does not have.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+
+from vmxlab import bochs, newbochs
+from vmxlab.errors import LabError
+
+from . import common, page, svg
+from .common import Experiment
+
+# Bochs' models of Intel CPUs of 64 bits from the first with VMX on: the name of
+# the generation, in the order in which they came to market.
+GENERATIONS = {
+    "core2_penryn_t9600": "Penryn",
+    "corei5_lynnfield_750": "Lynnfield",
+    "corei5_arrandale_m520": "Arrandale",
+    "corei7_sandy_bridge_2600k": "Sandy Bridge",
+    "corei7_ivy_bridge_3770k": "Ivy Bridge",
+    "corei7_haswell_4770": "Haswell",
+    "broadwell_ult": "Broadwell",
+    "corei7_skylake_x": "Sky Lake",
+    "corei3_cnl": "Cannon Lake",
+    "corei7_icelake_u": "Ice Lake",
+    "tigerlake": "Tiger Lake",
+    "sapphire_rapids": "Sapphire Rapids",
+    "arrow_lake": "Arrow Lake",
+    "wildcat_lake": "Wildcat Lake",
+}
+# Why the others of Bochs' models are not run.
+LEFT_OUT = {
+    "core_duo_t2400_yonah": "has VMX but only 32 bits; the lab's kernel has 64",
+    "p4_prescott_celeron_336": "64 bits without VMX",
+    "bx_generic": "no model of a CPU",
+}
+SHORT = ("core2_penryn_t9600", "corei7_haswell_4770")
+
+
+def models(program: str) -> tuple[str, list[str]]:
+    """The version of a Bochs, and its models."""
+    done = subprocess.run([program, "--help", "cpu"], capture_output=True, text=True, check=False,
+                          stdin=subprocess.DEVNULL)
+    said = done.stdout + done.stderr
+    version = re.search(r"Bochs x86 Emulator (\S+)", said)
+    if not version:
+        raise LabError(f"{program} does not answer as a Bochs does: {said.strip()[-200:]}")
+    return version[1], re.findall(r"^(\w+)$", said.split("Supported CPU models:")[-1], re.M)
+
+
+def emulators(experiment: Experiment) -> list[str]:
+    """The machine's Bochs, and a newer one where it can be had."""
+    found = [str(bochs.find().program)]
+    if experiment.short or "BOCHS" in os.environ:
+        return found
+    try:
+        found.append(str(newbochs.get()))
+    except LabError as error:
+        experiment.notes.append(f"No newer Bochs: {error.message}")
+    return found
+
+
+def capabilities(caps: dict) -> dict[str, dict[str, int]]:
+    """What may be set, by section: 1 or 0, or the value of a field that is a number."""
+    found: dict[str, dict[str, int]] = {}
+    for section in caps["sections"]:
+        bits = {one["name"]: int(one["can_set"]) for one in section.get("controls", ())}
+        # A field whose value is shown as Yes or No is a capability as well.
+        bits |= {one["name"]: one["value"] for one in section.get("fields", ())
+                 if one["shown"] in ("Yes", "No")}
+        if section["title"] != "Feature control" and bits:
+            found[section["title"]] = bits
+    return found
+
+
+def one(experiment: Experiment, program: str, version: str, model: str) -> dict:
+    """Run one model: its capabilities, or what went wrong."""
+    name = f"{version}-{model}"
+    found: dict = {"bochs": version, "model": model, "generation": GENERATIONS[model]}
+    out = experiment.lab(name, "--stock", "--cpu", model, "--l1", common.SCRIPTS / "cpus-l1",
+                         timeout=300, may_fail=True, env=os.environ | {"BOCHS": program})
+    if out is None:
+        runs = experiment.out / "runs" / name
+        said = common.read(runs / "l1.console") if (runs / "l1.console").exists() else ""
+        last = [line for line in said.splitlines() if line.strip()][-1:] or ["no output"]
+        reason = common.read(runs / "stderr").strip().splitlines() or [""]
+        return found | {"failed": f"{reason[0]} Last line: {last[0][-160:]}"}
+    log = out / "vmx_caps.log"
+    if (out / "refused").exists():
+        return found | {"failed": common.read(log).strip() or common.read(out / "refused").strip()}
+    caps = json.loads(common.vmxscope("caps", "--json", "--from", log))
+    del caps["source"]
+    said = re.search(r": (.*)", common.read(out / "cpu"))
+    return found | {"cpu": said[1].strip() if said else "", "caps": caps,
+                    "flags": common.read(out / "flags").partition(":")[2].split()}
+
+
+def brought(atlas: list[dict]) -> list[dict]:
+    """For each generation, what none before it had, and what it lacks that all before had."""
+    seen: set[tuple[str, str]] = set()
+    before: list[set[tuple[str, str]]] = []
+    found = []
+    for entry in atlas:
+        has = {(title, name) for title, bits in capabilities(entry["caps"]).items()
+               for name, bit in bits.items() if bit}
+        lost = sorted(before[-1] - has) if before else []
+        found.append({"generation": entry["generation"], "model": entry["model"],
+                      "new": [list(item) for item in sorted(has - seen)],
+                      "lost": [list(item) for item in lost]})
+        seen |= has
+        before.append(has)
+    return found
+
+
+def run(experiment: Experiment) -> None:
+    """Run all models, and write the atlas."""
+    common.program()
+    results: list[dict] = []
+    left_out: dict[str, str] = {}
+    for program in emulators(experiment):
+        version, there = models(program)
+        for model in there:
+            if model not in GENERATIONS:
+                left_out[model] = LEFT_OUT.get(model, "no Intel CPU of 64 bits with VMX")
+                continue
+            if any(r["model"] == model and "caps" in r for r in results) or \
+                    experiment.short and model not in SHORT:
+                continue
+            experiment.say(f"{model}, Bochs {version}")
+            results.append(one(experiment, program, version, model))
+    atlas = sorted((r for r in results if "caps" in r),
+                   key=lambda r: list(GENERATIONS).index(r["model"]))
+    failed = [r for r in results if "failed" in r]
+    if not atlas:
+        raise LabError("no CPU model gave its capabilities",
+                       f"{experiment.out}/runs has the machines' consoles.")
+    steps = brought(atlas)
+    shown = page.Page("What each generation can do for virtual machines", experiment.about())
+    shown.text("The VMX capabilities of Bochs' CPU models, as the module vmx_caps logged them. "
+               "A model is Bochs' idea of that CPU: Bochs leaves out what it does not emulate "
+               "(such as Intel PT), and adds nothing.")
+    columns = [entry["generation"] for entry in atlas]
+    tables = [capabilities(entry["caps"]) for entry in atlas]
+    titles = list(dict.fromkeys(title for table in tables for title in table))
+    drawn = picture(tables, titles, columns)
+    experiment.file("atlas.svg", drawn)
+    shown.heading("Which CPU brought what")
+    for entry, step in zip(atlas, steps, strict=True):
+        new = ", ".join(f"{name}" for title, name in step["new"]) or "nothing new"
+        if entry is atlas[0]:
+            new = f"{len(step['new'])} capabilities to begin with"
+        lost = ", ".join(name for _, name in step["lost"])
+        shown.text(f"{entry['generation']} ({entry['cpu'] or entry['model']}, Bochs "
+                   f" {entry['bochs']}): {new}."
+                   + (f" Without, though the one before has it: {lost}." if lost else ""))
+    shown.figure(drawn, "What not all of them have. Full: the control may be 1, or the "
+                        "capability is there.")
+    for title in titles:
+        shown.heading(title)
+        bits = dict.fromkeys(name for table in tables for name in table.get(title, {}))
+        shown.table([title, *columns], [
+            [name, *("yes" if table.get(title, {}).get(name) else "-" for table in tables)]
+            for name in bits])
+    shown.heading("The MSRs")
+    msrs = {msr["name"] for entry in atlas for msr in entry["caps"]["msrs"]}
+    values = [{m["name"]: m["state"] for m in entry["caps"]["msrs"]} for entry in atlas]
+    shown.table(["MSR", *columns],
+                [[name, *(value.get(name, "") for value in values)] for name in sorted(msrs)])
+    shown.heading("What was not run, or did not work")
+    shown.list([f"{r['model']}, Bochs {r['bochs']}: {r['failed']}" for r in failed]
+               + [f"{model}: {why}" for model, why in sorted(left_out.items())])
+    shown.write(experiment.out / "report.html")
+    experiment.write_json({"atlas": atlas, "brought": steps, "failed": failed,
+                           "left_out": left_out})
+
+
+def picture(tables: list[dict], titles: list[str], columns: list[str]) -> str:
+    """The capabilities in which the generations differ."""
+    rows = []
+    for title in titles:
+        for name in dict.fromkeys(n for table in tables for n in table.get(title, {})):
+            values = ["1" if table.get(title, {}).get(name) else "0" for table in tables]
+            if len(set(values)) > 1:
+                rows.append((name[:46], values))
+    return svg.matrix("VMX capabilities by CPU generation", columns, rows)
