@@ -61,8 +61,8 @@ def boots(sent: dict[str, str]) -> list[dict]:
     found = []
     for number in range(len(sent) // 3):
         view = common.view(sent[f"boot-{number}"])
-        uptime, now = sent[f"clock-{number}"].split()[0::2]
-        start = float(now) - float(uptime)
+        # Both were read in one go; the kernel's log has times from the same start.
+        start = view["unix_ms"] / 1000 - float(sent[f"clock-{number}"].split()[0])
         log = [(float(at), words) for at, words in
                re.findall(r"^\[ *([\d.]+)\] (.*)$", sent[f"log-{number}"], re.M)]
         phases = []
@@ -87,7 +87,8 @@ def phases(curve: Curve, all_boots: list[dict]) -> list[tuple[str, float]]:
         found.append((f"{name}: loader, decompression", begin))
         found.append((f"{name}: kernel", max(boot["kernel_starts"], begin)))
         found += [(f"{name}: {phase}", at) for phase, at in boot["phases"]]
-        found.append((f"{name}: init runs", boot["ready"]))
+        last = number + 1 == len(all_boots)
+        found.append((f"{name}: init runs{', and the end' if last else ''}", boot["ready"]))
     return found
 
 
@@ -148,7 +149,7 @@ def run(experiment: Experiment) -> None:
             f"{100 * first[order[0]] / total:.1f} % of the boot's.",
         "Which is the least frequent, not counting zero?": ", ".join(
             f"{label[reason]} ({reason})" for reason in order
-            if first[reason] == first[order[-1]]) + f": {grouped(first[order[-1]])} each.",
+            if first[reason] == first[order[-1]]) + f": {grouped(first[order[-1]])}.",
         "Do exits grow at a stable rate?":
             f"No: from {grouped(round(min(rate)))} to {grouped(round(max(rate)))} a second of "
             "the emulated machine's time, by phase.",
@@ -164,7 +165,7 @@ def run(experiment: Experiment) -> None:
     experiment.file("boot.svg", drawn)
     shown = page.Page("The exits of a boot, and of a reboot", experiment.about())
     shown.list([f"{question} {answer}" for question, answer in answers.items()])
-    shown.figure(drawn, "Exits in each quarter of a second of the emulated machine, by reason.")
+    shown.figure(drawn, "Exits a second by reason, in each quarter of a second of the emulated machine.")
     shown.heading("By phase")
     shown.text("Counts at the begin of a phase are taken in proportion between two views.")
     shown.table(["phase", "begins (s)", "lasts (s)", "exits", "a second", "most by"], table)

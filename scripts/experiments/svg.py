@@ -39,7 +39,7 @@ def key(x: float, y: float, series: list[str]) -> list[str]:
         colour = COLOURS[place % len(COLOURS)]
         drawn.append(f'<rect x="{x:g}" y="{y - 10:g}" width="11" height="11" fill="{colour}"/>')
         drawn.append(text(x + 16, y, name))
-        x += 34 + 7.2 * len(name)
+        x += 34 + 7.8 * len(name)
     return drawn
 
 
@@ -69,14 +69,16 @@ def bars(label: str, series: list[str], rows: list[tuple[str, list[int]]]) -> st
 
 def over_time(label: str, series: list[tuple[str, list[float]]], times: list[float],
               phases: list[tuple[float, str]]) -> str:
-    """Stacked columns over time, a column an interval, with lines where phases begin.
+    """Stacked columns over time: a rate an interval, with lines where phases begin.
 
-    `times` are the ends of the intervals, in seconds; a phase is its begin and name.
+    `times` are the ends of the intervals, in seconds, and the values are counts in
+    them; a phase is its begin and name.
     """
     left, wide, high = 80, 900, 300
     top = 44 + 15 * len(phases)
     end = times[-1]
-    sums = [sum(values[i] for _, values in series) for i in range(len(times))]
+    long = [max(until - begin, 1e-3) for begin, until in zip([0.0, *times], times)]
+    sums = [sum(values[i] for _, values in series) / long[i] for i in range(len(times))]
     most = max(max(sums), 1)
     drawn = key(left, 16, [name for name, _ in series])
     for quarter in range(5):
@@ -88,7 +90,7 @@ def over_time(label: str, series: list[tuple[str, list[float]]], times: list[flo
         x, width = left + wide * begin / end, wide * (until - begin) / end
         y = top + high
         for number, (_, values) in enumerate(series):
-            tall = high * values[place] / most
+            tall = high * values[place] / long[place] / most
             y -= tall
             if tall > 0:
                 drawn.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width - .5, .5):.1f}" '

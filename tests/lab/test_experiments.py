@@ -9,7 +9,8 @@ import pytest
 
 from conftest import REPO
 
-EXCEPTION, CPUID, INVLPG, CR_ACCESS, VIOLATION, MISCONFIGURATION, INVPCID = 0, 10, 14, 28, 48, 49, 58
+EXCEPTION, TRIPLE_FAULT, CPUID, INVLPG, CR_ACCESS = 0, 2, 10, 14, 28
+VIOLATION, MISCONFIGURATION, INVPCID = 48, 49, 58
 
 
 @pytest.fixture(scope="session")
@@ -80,3 +81,82 @@ def test_so_they_do_on_a_cpu_that_has_no_ept(make) -> None:
     report = result(make("paging"))
     assert set(report["counts"]) == {"ept", "shadow", "penryn"}
     check_paging(report)
+
+
+def check_boot(report: dict, reboots: int) -> None:
+    """Each boot is known by its own reading, and all of it is the host's."""
+    taken = [numbers(counts) for counts in report["boots"]]
+    assert len(taken) == 1 + reboots
+    # The guest reboots by a triple fault, once.
+    assert [counts.get(TRIPLE_FAULT, 0) for counts in taken] == [0] + [1] * reboots
+    totals = [sum(counts.values()) for counts in taken]
+    host = sum(numbers(report["host"]).values())
+    assert totals[0] > 3000 and sum(totals) <= host
+    # Its memory has been set up: that makes a reboot cheaper than a boot.
+    assert all(1000 < more < totals[0] for more in totals[1:]), totals
+    phases = report["phases"]
+    assert abs(sum(row["exits"] for row in phases) - host) < len(phases) + 1, (phases, host)
+    begins = [row["begin"] for row in phases]
+    assert begins == sorted(begins) and begins[0] == 0
+    assert {"first boot: kernel", "first boot: drivers", "reboot 1: kernel"} <= \
+        {row["phase"] for row in phases}
+    assert sum(sum(sample["exits"].values()) for sample in report["samples"]) == host
+    assert str(VIOLATION) in report["answers"]["Which reason is the most frequent?"]
+
+
+def test_a_boot_and_a_reboot_are_told_apart(make) -> None:
+    check_boot(result(make("boot", "--short")), 1)
+
+
+@pytest.mark.matrix
+def test_two_reboots_add_about_the_same(make) -> None:
+    report = result(make("boot"))
+    check_boot(report, 2)
+    first, second = (sum(counts.values()) for counts in report["boots"][1:])
+    assert 0.8 < second / first < 1.25
+
+
+def can(entry: dict, title: str, name: str) -> bool:
+    """Whether a control may be 1 on a CPU of the atlas."""
+    section = next(s for s in entry["caps"]["sections"] if s["title"] == title)
+    return next(c["can_set"] for c in section["controls"] if c["name"] == name)
+
+
+def check_atlas(report: dict) -> None:
+    """What is known of the first and of a later generation."""
+    atlas = {entry["generation"]: entry for entry in report["atlas"]}
+    secondary = "Secondary processor-based VM-execution controls"
+    assert not can(atlas["Penryn"], secondary, "Enable EPT")
+    assert can(atlas["Haswell"], secondary, "Enable EPT")
+    assert can(atlas["Haswell"], secondary, "Enable VPID")
+    brought = {step["generation"]: step for step in report["brought"]}
+    assert any([secondary, "Enable EPT"] in step["new"] for step in brought.values())
+    for entry in atlas.values():
+        # Every field of the decoded log is kept.
+        assert len(entry["caps"]["msrs"]) == 21 and len(entry["caps"]["sections"]) > 10
+        assert entry["caps"]["complete"]
+
+
+def test_a_later_cpu_brings_capabilities(make) -> None:
+    report = result(make("cpus", "--short"))
+    assert len(report["atlas"]) == 2 and not report["failed"]
+    check_atlas(report)
+
+
+@pytest.mark.matrix
+def test_the_atlas_has_every_model_that_boots(make) -> None:
+    report = result(make("cpus"))
+    check_atlas(report)
+    assert len(report["atlas"]) >= 9
+    assert all(entry["failed"] for entry in report["failed"])
+
+
+def test_each_reader_fits_its_layout_and_no_other(make) -> None:
+    results = result(make("layouts"))["results"].values()
+    assert len(results) == 9
+    for one in results:
+        assert one["fits"] == (one["layout"] == one["reader"]), one
+        if one["fits"]:
+            printed = one["printed"]
+            assert printed["all"][0] > 1000 and printed[str(CPUID)][0] > 10
+            assert printed["35"] is None and printed["3"][0] == 0

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Every command of the documents is run by a test: here if it is cheap, else in the one named."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPO / "scripts"))
+
+from vmxlab import kernel  # noqa: E402
+
+DOCS = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
+
+# Commands that are run here, as they are.
+RUN_HERE = (
+    "scripts/lab --help",
+    "$(scripts/build-cli) caps diff tests/dumps/bochs-2.7-penryn.txt out/assignment1/out/vmx_caps.log",
+    "$(scripts/build-cli) caps --from out/assignment1/out/vmx_caps.log",
+    "mkdir -p out/student",
+    "cc -O2 -static -o out/student/reader docs/course/spring22.c",
+    "scripts/kernels-md",
+)
+# What these need of an earlier command: a log as the lab leaves it.
+GIVEN = {"out/assignment1/out/vmx_caps.log": REPO / "tests/dumps/bochs-2.7-haswell.txt"}
+# `caps diff` says by its status that there are differences.
+STATUS = {"$(scripts/build-cli) caps diff": 1}
+
+LAB = "tests/lab/"
+# The others, and the test that does what each of them says. A test of a make
+# target may run the script behind it.
+RUN_ELSEWHERE = {
+    "make demo": LAB + "test_demo.py::test_the_demo_ends_with_the_exits_of_the_nested_guest",
+    "make test": ".ci/run",
+    "make module KDIR=/path/to/kernel/build":
+        LAB + "test_caps.py::test_the_log_equals_msr_by_msr_what_another_reader_gets",
+    "insmod vmx_caps.ko":
+        LAB + "test_caps.py::test_the_log_equals_msr_by_msr_what_another_reader_gets",
+    "dmesg": LAB + "test_caps.py::test_the_log_equals_msr_by_msr_what_another_reader_gets",
+    "rmmod vmx_caps": LAB + "test_caps.py::test_the_log_equals_msr_by_msr_what_another_reader_gets",
+    "make patch KERNEL_TREE=~/linux-6.12":
+        LAB + "test_series.py::test_it_goes_on_and_out_and_leaves_the_tree_as_it_was",
+    "make kvm KDIR=~/linux-6.12": "tests/unit/test_docs.py::test_kvm_is_rebuilt_alone",
+    "make export-series OUT=/tmp/series":
+        LAB + "test_series.py::test_make_export_series_writes_where_it_is_told",
+    "rmmod kvm_intel kvm":
+        LAB + "test_leaves.py::test_bad_values_are_refused_and_a_reload_or_a_reset_starts_at_zero",
+    "insmod ~/linux-6.12/arch/x86/kvm/kvm.ko":
+        LAB + "test_leaves.py::test_bad_values_are_refused_and_a_reload_or_a_reset_starts_at_zero",
+    "insmod ~/linux-6.12/arch/x86/kvm/kvm-intel.ko":
+        LAB + "test_leaves.py::test_bad_values_are_refused_and_a_reload_or_a_reset_starts_at_zero",
+    "make lab": LAB + "test_lab.py::test_the_shell_takes_commands_from_a_terminal_and_gives_it_back",
+    "scripts/lab --l1 my-script.sh":
+        LAB + "test_lab.py::test_a_file_can_be_put_anywhere_and_kernel_arguments_reach_the_kernel",
+    "scripts/lab --l2 my-script.sh --kvm-intel ept=0":
+        LAB + "test_lab.py::test_a_guest_of_each_kind_runs_its_script_and_both_statuses_come_back",
+    "grep -A 4 '^Pin-based' out/assignment1/out/vmx_caps.log":
+        LAB + "test_course.py::test_assignment_1_logs_what_the_guide_shows",
+    "make experiment-paging":
+        LAB + "test_experiments.py::test_ept_reasons_vanish_and_those_of_shadow_paging_appear",
+    "make experiment-boot": LAB + "test_experiments.py::test_a_boot_and_a_reboot_are_told_apart",
+    "make experiment-cpus": LAB + "test_experiments.py::test_a_later_cpu_brings_capabilities",
+    "make experiment-layouts":
+        LAB + "test_experiments.py::test_each_reader_fits_its_layout_and_no_other",
+    "scripts/lab --l1 docs/course/assignment1.sh --out out/assignment1":
+        LAB + "test_course.py::test_assignment_1_logs_what_the_guide_shows",
+    'scripts/lab --l2 docs/course/assignment2.sh --add-guest "$(scripts/build-cli)" '
+    "--out out/assignment2":
+        LAB + "test_course.py::test_assignments_2_and_3_read_what_the_guide_shows",
+    'scripts/lab --l2 docs/course/assignment2.sh --add-guest "$(scripts/build-cli)" '
+    "--kvm-intel ept=0": LAB + "test_course.py::test_a_guest_by_shadow_paging_reads_them_too",
+    "KERNEL_TREE=~/linux-6.12 scripts/lab --stock --l1 docs/course/check.sh "
+    "--l2 docs/course/check-l2.sh --add-guest out/student/reader:lab/reader --out out/student/run":
+        LAB + "test_course.py::test_the_check_for_teachers_passes_a_right_reader_only",
+}
+
+
+def blocks() -> list[tuple[str, str]]:
+    """Each command line of the documents' shell blocks, without its comment."""
+    found = []
+    for doc in DOCS:
+        text = doc.read_text(encoding="utf-8")
+        for block in re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S):
+            for line in block.replace("\\\n", " ").splitlines():
+                if command := re.sub(r"\s+#.*$", "", line).strip():
+                    found.append((doc.name, " ".join(command.split())))
+    return found
+
+
+def named(place: str) -> bool:
+    """Whether a test is there."""
+    file, _, function = place.partition("::")
+    path = REPO / file
+    return path.exists() and f"def {function}" in path.read_text(encoding="utf-8")
+
+
+def test_each_command_of_the_documents_is_run_by_a_test() -> None:
+    commands = blocks()
+    assert len(commands) > 15
+    for doc, command in commands:
+        assert command in RUN_HERE or command in RUN_ELSEWHERE, f"{doc}: no test runs {command!r}"
+    stale = {*RUN_HERE, *RUN_ELSEWHERE} - {command for _, command in commands}
+    assert not stale, "in no document any more"
+
+
+@pytest.mark.parametrize(("command", "place"), RUN_ELSEWHERE.items(), ids=RUN_ELSEWHERE)
+def test_the_tests_that_run_them_are_there(command: str, place: str) -> None:
+    if "::" not in place:
+        assert command in (REPO / place).read_text(encoding="utf-8")
+        return
+    assert named(place), f"{command!r} is to be run by {place}, which does not exist"
+
+
+@pytest.mark.parametrize("command", RUN_HERE)
+def test_a_command_that_is_cheap_does_what_it_says(command: str, tmp_path: Path) -> None:
+    for name in ("scripts", "docs", "tests"):
+        (tmp_path / name).symlink_to(REPO / name)
+    for name, source in GIVEN.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(source.read_bytes())
+    (tmp_path / "out/student").mkdir(exist_ok=True)
+    # Cargo takes the same sources in another folder for others, and builds them again.
+    words = command.replace("(scripts/build-cli)", f"({REPO}/scripts/build-cli)")
+    done = subprocess.run(["bash", "-c", words], cwd=tmp_path, capture_output=True, text=True,
+                          check=False, env=os.environ)
+    wanted = next((s for words, s in STATUS.items() if command.startswith(words)), 0)
+    assert done.returncode == wanted, done.stdout + done.stderr
+    assert done.stdout or "out/student" in command
+
+
+def test_the_makefile_has_each_target_that_a_document_names() -> None:
+    makefile = (REPO / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    for doc in DOCS:
+        text = doc.read_text(encoding="utf-8").replace("\n", " ")
+        for target in re.findall(r"`make ([a-z-]+)", text):
+            assert target in targets, f"{doc.name}: make {target}"
+
+
+def test_kvm_is_rebuilt_alone() -> None:
+    # In the lab's own tree, where it is built already: make finds nothing to do.
+    done = subprocess.run(["make", "-s", "kvm", f"KDIR={kernel.get('6.12', True).tree}"], cwd=REPO,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "insmod" in done.stdout and "vmlinux" not in done.stdout
+
+
+def without_versions(text: str) -> str:
+    """A text in which each version of a kernel or package is the same."""
+    return re.sub(r"\d+\.\d+\.\d+\S*|(?<= of )[\w-]+(?= \|)", "N", text)
+
+
+@pytest.mark.skipif(bool(os.environ.get("VMXSCOPE_WHY_NO_SECOND")), reason="no second kernel")
+def test_the_table_of_kernels_is_what_its_generator_prints() -> None:
+    done = subprocess.run([REPO / "scripts/kernels-md"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    committed = (REPO / "docs/kernels.md").read_text(encoding="utf-8")
+    assert without_versions(committed) == without_versions(done.stdout), "scripts/kernels-md >docs/kernels.md"
