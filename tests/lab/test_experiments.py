@@ -160,3 +160,22 @@ def test_each_reader_fits_its_layout_and_no_other(make) -> None:
             printed = one["printed"]
             assert printed["all"][0] > 1000 and printed[str(CPUID)][0] > 10
             assert printed["35"] is None and printed["3"][0] == 0
+
+
+def test_all_is_each_of_them() -> None:
+    # What `make experiments` runs is what the tests above run one by one.
+    shown = subprocess.run([REPO / "scripts/experiment", "--help"], capture_output=True, text=True,
+                           check=True).stdout
+    assert "{paging,boot,cpus,layouts,all}" in shown.replace("\n", "").replace(" ", "")
+    makefile = (REPO / "Makefile").read_text(encoding="utf-8")
+    for name in ("paging", "boot", "cpus", "layouts"):
+        assert f"experiment-{name}: setup" in makefile
+        assert f"\t@scripts/experiment {name}\n" in makefile
+    assert "\t@scripts/experiment all\n" in makefile
+
+
+def test_the_readmes_picture_is_one_of_the_experiments(make) -> None:
+    drawn = (make("paging", "--short") / "paging.svg").read_text(encoding="utf-8")
+    shown = (REPO / "docs/paging.svg").read_text(encoding="utf-8")
+    for text in ("Haswell, ept=1", "Haswell, ept=0", "EPT violation (48)", "INVPCID (58)"):
+        assert f">{text}</text>" in drawn and f">{text}</text>" in shown, text
