@@ -12,4 +12,4 @@ echo "A sleep halts the CPU, so reason 12 has counted up:"
 sleep 1
 /lab/vmxscope leaf 0x4ffffffd -s 12
 echo "The most frequent reasons, and the least frequent are:"
-/lab/vmxscope exits --sort count
+/lab/vmxscope exits --sort count --color never

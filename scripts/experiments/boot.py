@@ -165,7 +165,8 @@ def run(experiment: Experiment) -> None:
     experiment.file("boot.svg", drawn)
     shown = page.Page("The exits of a boot, and of a reboot", experiment.about())
     shown.list([f"{question} {answer}" for question, answer in answers.items()])
-    shown.figure(drawn, "Exits a second by reason, in each quarter of a second of the emulated machine.")
+    shown.figure(drawn, "Exits a second by reason, in each quarter of a second of the emulated "
+                        "machine.")
     shown.heading("By phase")
     shown.text("Counts at the begin of a phase are taken in proportion between two views.")
     shown.table(["phase", "begins (s)", "lasts (s)", "exits", "a second", "most by"], table)

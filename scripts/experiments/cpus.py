@@ -43,6 +43,12 @@ LEFT_OUT = {
     "p4_prescott_celeron_336": "64 bits without VMX",
     "bx_generic": "no model of a CPU",
 }
+# What a model's kernel has to be told, and why.
+APPEND = {
+    # Bochs 3.1: "XSETBV: Illegal attempt to enable AMX state", whereupon the
+    # kernel panics. 600 is CPUID's bit for AMX tiles in the kernel's numbering.
+    "sapphire_rapids": "clearcpuid=600",
+}
 SHORT = ("core2_penryn_t9600", "corei7_haswell_4770")
 
 
@@ -86,8 +92,10 @@ def one(experiment: Experiment, program: str, version: str, model: str) -> dict:
     """Run one model: its capabilities, or what went wrong."""
     name = f"{version}-{model}"
     found: dict = {"bochs": version, "model": model, "generation": GENERATIONS[model]}
+    append = ["--append", APPEND[model]] if model in APPEND else []
     out = experiment.lab(name, "--stock", "--cpu", model, "--l1", common.SCRIPTS / "cpus-l1",
-                         timeout=300, may_fail=True, env=os.environ | {"BOCHS": program})
+                         *append, timeout=300, may_fail=True,
+                         env=os.environ | {"BOCHS": program})
     if out is None:
         runs = experiment.out / "runs" / name
         said = common.read(runs / "l1.console") if (runs / "l1.console").exists() else ""

@@ -171,7 +171,8 @@ def run(experiment: Experiment) -> None:
     saved = [experiment.out / f"views/{name}-network.json" for name in found]
     common.vmxscope("report", *saved, "-o", experiment.out / "times.html")
     experiment.write_json({
-        "names": label, "steps": list(STEPS), "ept_parameter": {k: v["ept"] for k, v in found.items()},
+        "names": label, "steps": list(STEPS),
+        "ept_parameter": {name: item["ept"] for name, item in found.items()},
         "counts": steps, "workload": works, "changes": why,
         "host": {name: item["host"] for name, item in found.items()},
         "views": {name: item["views"] for name, item in found.items()},

@@ -130,3 +130,11 @@ def test_help_has_every_option_of_the_design_and_examples() -> None:
                    "add-guest", "l1", "l2", "timeout", "out"):
         assert re.search(rf"--{option}\b", text), option
     assert "examples:" in text and "69" in text
+
+
+def test_a_guest_that_says_much_at_its_end_spoils_nothing_of_what_is_kept(lab: Lab) -> None:
+    # Its console is still being shown when the files are sent, over the same line.
+    run = lab.run(l1="guest; echo kept >/out/file; exit 0\n", l2="seq 3000 | sed 's/^/line /'; exit 0\n")
+    assert run.status == 0, run.stderr
+    assert run.file("file") == "kept\n"
+    assert run.l2.splitlines()[-1] == "line 3000" and run.l2.count("line ") == 3000

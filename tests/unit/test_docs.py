@@ -53,7 +53,8 @@ RUN_ELSEWHERE = {
         LAB + "test_leaves.py::test_bad_values_are_refused_and_a_reload_or_a_reset_starts_at_zero",
     "insmod ~/linux-6.12/arch/x86/kvm/kvm-intel.ko":
         LAB + "test_leaves.py::test_bad_values_are_refused_and_a_reload_or_a_reset_starts_at_zero",
-    "make lab": LAB + "test_lab.py::test_the_shell_takes_commands_from_a_terminal_and_gives_it_back",
+    "make lab":
+        LAB + "test_lab.py::test_the_shell_takes_commands_from_a_terminal_and_gives_it_back",
     "scripts/lab --l1 my-script.sh":
         LAB + "test_lab.py::test_a_file_can_be_put_anywhere_and_kernel_arguments_reach_the_kernel",
     "scripts/lab --l2 my-script.sh --kvm-intel ept=0":
@@ -157,7 +158,9 @@ def without_versions(text: str) -> str:
 
 @pytest.mark.skipif(bool(os.environ.get("VMXSCOPE_WHY_NO_SECOND")), reason="no second kernel")
 def test_the_table_of_kernels_is_what_its_generator_prints() -> None:
-    done = subprocess.run([REPO / "scripts/kernels-md"], capture_output=True, text=True, check=False)
+    done = subprocess.run([REPO / "scripts/kernels-md"], capture_output=True, text=True,
+                          check=False)
     assert done.returncode == 0, done.stderr
     committed = (REPO / "docs/kernels.md").read_text(encoding="utf-8")
-    assert without_versions(committed) == without_versions(done.stdout), "scripts/kernels-md >docs/kernels.md"
+    # If not: scripts/kernels-md >docs/kernels.md
+    assert without_versions(committed) == without_versions(done.stdout)
