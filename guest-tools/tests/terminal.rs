@@ -102,6 +102,7 @@ fn watch(name: &str) -> Option<(Terminal, Folder)> {
 }
 
 #[test]
+#[ignore = "needs a quiet machine: its waits for the screen are timed"]
 fn keys_change_the_screen_and_q_gives_the_terminal_back() {
     let Some((terminal, folder)) = watch("keys") else {
         return;
@@ -146,6 +147,7 @@ fn keys_change_the_screen_and_q_gives_the_terminal_back() {
 }
 
 #[test]
+#[ignore = "needs a quiet machine: its waits for the screen are timed"]
 fn a_signal_gives_the_terminal_back() {
     let Some((terminal, _folder)) = watch("signal") else {
         return;
@@ -163,6 +165,7 @@ fn a_signal_gives_the_terminal_back() {
 }
 
 #[test]
+#[ignore = "needs a quiet machine: its waits for the screen are timed"]
 fn a_panic_gives_the_terminal_back() {
     let this = std::env::current_exe().unwrap();
     let command = format!(

@@ -65,6 +65,7 @@ def warnings(said: str) -> list[str]:
     return re.findall(r"^.*exit_stats.*(?:warning|error).*$|^warning.*\n.*-->.*exit_stats.*$", said, re.M)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("series", ["6.12"])
 def test_make_kvm_builds_only_kvms_modules(series: str, tree: Path) -> None:
     for name in ("kvm", "kvm-intel", "kvm-amd"):

@@ -17,6 +17,9 @@ CPUIDS = 1000
 # What one reading of all reasons' counts and cycles may cost in exits.
 MOST_EXITS = 300
 
+# Too long for every make test.
+pytestmark = pytest.mark.matrix
+
 
 @pytest.fixture(scope="module")
 def run(lab: Lab, vmxscope: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:

@@ -52,6 +52,11 @@ RUN_ELSEWHERE = {
         LAB + "test_leaves.py::test_bad_values_are_refused_and_a_reload_or_a_reset_starts_at_zero",
     "insmod ~/linux-6.12/arch/x86/kvm/kvm-intel.ko":
         LAB + "test_leaves.py::test_bad_values_are_refused_and_a_reload_or_a_reset_starts_at_zero",
+    "make install PREFIX=~/.local":
+        "tests/unit/test_packages.py::test_make_install_brings_the_program_its_pages_and_completions",
+    "make deb": "tests/unit/test_packages.py::test_the_debian_package_of_the_program_needs_nothing_else",
+    "make dkms-deb":
+        "tests/unit/test_packages.py::test_dkms_builds_the_module_against_a_tree_with_rust_metadata",
     "make lab":
         LAB + "test_lab.py::test_the_shell_takes_commands_from_a_terminal_and_gives_it_back",
     "scripts/lab --l1 my-script.sh":
