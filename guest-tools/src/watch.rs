@@ -66,14 +66,19 @@ fn watch(
 ) -> Result<()> {
     let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout())).map_err(no_terminal)?;
     let mut next = Instant::now() + model.interval();
+    let mut changed = true;
     while !stop.load(Ordering::Relaxed) {
-        terminal
-            .draw(|frame| draw(frame, model))
-            .map_err(no_terminal)?;
+        if changed {
+            terminal
+                .draw(|frame| draw(frame, model))
+                .map_err(no_terminal)?;
+            changed = false;
+        }
         let wait = next.saturating_duration_since(Instant::now());
         // Short enough for a signal, which does not wake this up.
         if event::poll(wait.min(Duration::from_millis(200))).map_err(no_terminal)? {
-            // A new size needs nothing: the next turn draws anyway.
+            // A new size needs nothing but to be drawn.
+            changed = true;
             let event = event::read().map_err(no_terminal)?;
             let Event::Key(key) = event else { continue };
             if key.kind != KeyEventKind::Release && act(model, key) == Act::Quit {
@@ -86,6 +91,7 @@ fn watch(
                 let mut view = read(model.wants_histogram())?;
                 model.keep_histograms(&mut view);
                 model.update(view);
+                changed = true;
             }
         }
     }

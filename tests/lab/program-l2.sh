@@ -16,8 +16,8 @@ show exits $vmxscope exits
 show json $vmxscope exits --json
 show csv $vmxscope exits --csv
 show prometheus $vmxscope exits --prometheus
-show leaf $vmxscope leaf 0x4ffffffd -s 12
-show cpuid cpuid -1 -r -l 0x4ffffffd -s 12
+show leaf $vmxscope leaf 0x4ffffffd -s 1
+show cpuid cpuid -1 -r -l 0x4ffffffd -s 1
 show stat-exact $vmxscope stat --idle 0 --json -- /lab/cpuids
 show stat $vmxscope stat -r 3 -- /lab/cpuids
 show status $vmxscope stat --idle 0 --csv -- sh -c 'exit 7'
@@ -36,7 +36,7 @@ $vmxscope watch --interval 100ms </dev/hvc0 >/dev/hvc0 2>/tmp/error &
 watch=$!
 sleep 2
 first=$(cat /proc/$watch/schedstat) from=$(cut -d' ' -f1 /proc/uptime)
-sleep 10
+sleep 5
 last=$(cat /proc/$watch/schedstat) to=$(cut -d' ' -f1 /proc/uptime)
 kill $watch
 wait $watch

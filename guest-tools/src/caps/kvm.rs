@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use vmx_caps::decode::yes_no;
 use vmx_caps::tables::MSRS;
 
-use crate::caps::known::{Item, Known};
+use crate::caps::known::{Fact, Item, Known};
 use crate::error::{Error, Result};
 use crate::output::Output;
 
@@ -129,9 +129,14 @@ pub fn read(hardware: &Known, root: &Path) -> Option<KvmUse> {
 
 /// Whether a machine has something; a control, if it can be set.
 fn has(item: &Item, known: &Known) -> Option<bool> {
-    match *item {
-        Item::Control(section, control) => Some(known.control(section, control).ok()?.can_set),
-        Item::Field(msr, field) => Some(known.field(msr, field).ok()? != 0),
+    let answer = match *item {
+        Item::Control(section, control) => known.control(section, control).map(|a| a.can_set),
+        Item::Field(msr, field) => known.field(msr, field).map(|value| value != 0),
+    };
+    match answer {
+        Ok(has) => Some(has),
+        Err(Fact::Absent) => Some(false),
+        Err(_) => None,
     }
 }
 

@@ -96,7 +96,9 @@ pub fn rates(facts: &Facts) -> Option<String> {
 
 /// The histogram of one reason's handling time.
 pub fn histogram(view: &View, row: &Row) -> Option<String> {
-    let (first, last) = (row.histogram.first()?.log2, row.histogram.last()?.log2);
+    // With an empty bucket on each side a single one is no wall.
+    let first = row.histogram.first()?.log2.saturating_sub(1);
+    let last = row.histogram.last()?.log2 + 1;
     let most = row.histogram.iter().map(|bucket| bucket.exits).max()? as f64;
     let label = format!("Handling time of one exit by {}", row.name);
     let edge = |log2: &f64| {

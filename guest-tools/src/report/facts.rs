@@ -2,6 +2,7 @@
 //! What a recording tells: figures, and the answers to the course's questions.
 
 use crate::recording::Recording;
+use crate::stat::CPUID;
 use crate::units::{grouped, percent, time};
 use crate::view::{Row, View};
 
@@ -125,13 +126,18 @@ impl Facts {
         let by_count = self.most(|row| row.exits);
         let total = self.added.total.exits;
         let describe = |row: &Row| {
-            format!(
+            let mut text = format!(
                 "{} ({}), {} exits, {} of all",
                 row.name,
                 row.reason,
                 grouped(row.exits),
                 percent(row.exits, total)
-            )
+            );
+            if row.reason == CPUID && self.added.own_exits != 0 {
+                let own = grouped(self.added.own_exits);
+                text += &format!("; {own} of them by this program's reading");
+            }
+            text
         };
         if let (Some(most), Some(least)) = (by_count.first(), by_count.last()) {
             answers.push(("Which reason is the most frequent?", describe(most) + "."));

@@ -39,6 +39,7 @@ th.w, td.w { text-align: left; } tr.sum td { font-weight: 600; border-bottom: 0;
 .key b { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; margin-right: .35rem; }
 svg { width: 100%; height: auto; display: block; }
 svg [fill=\"#010101\"] { fill: var(--ink); } svg [stroke=\"#010101\"] { stroke: var(--ink); }
+.card svg [fill=\"#0072B2\"] { fill: var(--bar); }
 svg [fill=\"#020202\"] { fill: var(--line); } svg [stroke=\"#020202\"] { stroke: var(--line); }
 ";
 
@@ -95,6 +96,10 @@ fn about(facts: &Facts) -> String {
         text += &format!("{}, ", time(facts.seconds * 1e9));
     }
     text += &format!("{} exits", grouped(facts.added.total.exits));
+    if facts.added.own_exits != 0 {
+        let own = grouped(facts.added.own_exits);
+        text += &format!(", {own} of them (CPUID) by this program's reading");
+    }
     if facts.restarts != 0 {
         text += &format!(
             "; the counters started anew {} times meanwhile",
