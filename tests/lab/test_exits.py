@@ -62,12 +62,18 @@ def test_each_view_counts_the_same_exits_by_reason(
     assert host.rows == vm.rows
     expected = ALWAYS | (BY_SHADOW if vm.exits().get(48, 0) == 0 else BY_EPT)
     expected |= SINCE_NEHALEM if model != "penryn" else {}
-    # A guest on Bochs' Tiger Lake was seen to take neither of these.
-    expected = {number: name for number, name in expected.items()
-                if model != "tigerlake" or number not in (52, 55)}
+    if model == "tigerlake":
+        # Its preemption timer counts at the TSC's full rate, which KVM does not use
+        # (hardware_setup() in vmx.c), and Linux finds Bochs' XSAVE area inconsistent
+        # there and goes without XSAVE, so that KVM has none for guests.
+        expected = {number: name for number, name in expected.items() if number not in (52, 55)}
     missing = {number: name for number, name in expected.items() if number not in traced}
     assert not missing, traced
-    assert not re.search(r"WARNING:|BUG:|Oops|Call Trace", run.file("dmesg")), run.file("dmesg")
+    said = run.file("dmesg")
+    if model == "tigerlake":
+        # Linux 6.12 warns of its own pages for ITS thunks on each module, KVM patched or not.
+        said = re.sub(r"CPA detected W\^X violation.*?end trace", "", said, flags=re.S)
+    assert not re.search(r"WARNING:|BUG:|Oops|Call Trace", said), said
 
 
 @pytest.mark.parametrize(("series", "model", "cpus", "params"), MACHINES)
