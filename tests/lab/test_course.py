@@ -12,8 +12,6 @@ from conftest import REPO, Lab, Run, build_c
 COURSE = REPO / "docs/course"
 GUIDE = (REPO / "docs/course.md").read_text(encoding="utf-8")
 
-# Too long for every make test.
-pytestmark = pytest.mark.matrix
 
 
 def run_script(lab: Lab, vmxscope: Path, name: str, *options: object) -> Run:

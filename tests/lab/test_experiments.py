@@ -12,8 +12,6 @@ from conftest import REPO
 EXCEPTION, TRIPLE_FAULT, CPUID, INVLPG, CR_ACCESS = 0, 2, 10, 14, 28
 VIOLATION, MISCONFIGURATION, INVPCID = 48, 49, 58
 
-# Too long for every make test.
-pytestmark = pytest.mark.matrix
 
 
 @pytest.fixture(scope="session")
