@@ -13,7 +13,7 @@ pub mod show;
 pub mod vmxcap;
 
 use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use vmx_caps::report;
@@ -98,7 +98,7 @@ fn from(name: &str, first: Option<u32>, processor: &dyn Processor) -> Result<Kno
 /// What has to be known about the input goes beside the output.
 fn notes(known: &Known) {
     for note in &known.notes {
-        eprintln!("vmxscope: {}: {note}", known.source);
+        let _ = writeln!(io::stderr(), "vmxscope: {}: {note}", known.source);
     }
 }
 

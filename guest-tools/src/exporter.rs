@@ -4,7 +4,7 @@
 mod http;
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -90,7 +90,7 @@ pub fn run(args: &ExporterArgs, processor: &dyn Processor, out: &mut Output<'_>)
 
 /// Says what failed, where a service's log gets it.
 fn complain(error: &Error) {
-    eprintln!("vmxscope: {error}");
+    let _ = writeln!(io::stderr(), "vmxscope: {error}");
 }
 
 /// Writes a file beside this one, which it then becomes: nobody reads half of it.

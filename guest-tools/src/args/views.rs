@@ -115,7 +115,8 @@ Examples:
   vmxscope watch --vm web1             a VM of this host
 
 The figures count from the start, or from the last reset (r); ? shows the keys. Histograms are
-read every tenth time, for they take most of the exits that this program causes.")]
+read every tenth time, for they take most of the exits that this program causes. q ends it with
+status 0, as do Ctrl-C, SIGINT, SIGTERM, SIGHUP and the loss of its terminal.")]
 pub struct WatchArgs {
     /// Where the figures come from.
     #[command(flatten)]
