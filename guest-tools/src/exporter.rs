@@ -53,7 +53,6 @@ impl Subject<'_> {
 
 /// Runs the command.
 pub fn run(args: &ExporterArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
-    source::is_live(&args.source)?;
     let cpu = Counted::new(processor);
     let subject = match args.vms {
         true => Subject::Vms(Host::open(source::root(args.source.root.as_deref()), &cpu)?),

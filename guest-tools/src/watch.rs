@@ -28,16 +28,15 @@ use crate::error::{Error, Result};
 use crate::guest::Wanted;
 use crate::processor::{Counted, Processor};
 use crate::signals;
-use crate::source::{is_live, Source};
+use crate::source::Source;
 pub use keys::{act, Act};
 pub use model::Model;
 pub use screen::draw;
 
 /// Runs the command.
 pub fn run(args: &WatchArgs, processor: &dyn Processor) -> Result<()> {
-    is_live(&args.source)?;
     if !io::stdout().is_terminal() {
-        return Err(no_terminal(io::ErrorKind::Unsupported.into()));
+        return Err(no_terminal(io::Error::other("standard output is none")));
     }
     let cpu = Counted::new(processor);
     let source = Source::open(&args.source, &cpu)?;
