@@ -24,8 +24,8 @@ Exit status:
   0  all went well; a reader that closes the pipe early is no error
   1  a check failed, two things differ, or something needed is missing
   2  the command line is wrong
-  3  there are no exit statistics to be read here; the message says why
-  4  an input could not be understood
+  3  there is nothing to be read here: no exit statistics, no VMX; the message says why
+  4  an input could not be read, or not be understood
   5  the system refused something: a file, a CPU, a device
   6  the figures kept changing under the reader";
 
@@ -38,8 +38,15 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
-    /// Colours: by terminal and NO_COLOR, or as said
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// Colours: auto (by terminal and NO_COLOR), always, or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        display_order = 990
+    )]
     pub color: When,
 }
 
@@ -93,6 +100,7 @@ pub enum Command {
 /// The form of the output; a table without one.
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[group(multiple = false)]
+#[command(next_help_heading = "Form")]
 pub struct Form {
     /// Print JSON
     #[arg(long, global = true)]
@@ -107,6 +115,7 @@ pub struct Form {
 
 /// Where figures come from: this guest, unless a VM is named.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Source")]
 pub struct SourceArgs {
     /// Read on this CPU (default: the lowest that may be used)
     #[arg(long, value_name = "N")]
@@ -130,10 +139,6 @@ pub struct SourceArgs {
     /// The host's /sys and /proc are below this folder, as in a container
     #[arg(long, value_name = "DIR", conflicts_with_all = ["cpu", "layout", "qmp"])]
     pub root: Option<PathBuf>,
-    /// Show what `vmxscope exits --json` saved, instead; - is standard input
-    #[arg(long, value_name = "FILE",
-          conflicts_with_all = ["cpu", "layout", "vm", "host", "qmp", "root"])]
-    pub from: Option<PathBuf>,
 }
 
 /// By what a table is sorted.

@@ -13,7 +13,7 @@ pub mod show;
 pub mod vmxcap;
 
 use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use vmx_caps::report;
@@ -29,9 +29,21 @@ use known::{Known, SOME_VMX_CPU};
 /// Runs the command.
 pub fn run(args: &CapsArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<u8> {
     let read = |name: &str| from(name, args.first, processor);
+    if let Some(
+        CapsCommand::Diff { .. } | CapsCommand::Common { .. } | CapsCommand::Explain { .. },
+    ) = &args.command
+    {
+        if args.from.is_some() || !args.msr.is_empty() {
+            return Err(Error::Usage(
+                "--from and --msr before a subcommand go with `need` only: the others are \
+                 told all by what stands behind them"
+                    .into(),
+            ));
+        }
+    }
     match &args.command {
         None => {
-            let known = input(args, processor)?;
+            let known = input(args, None, processor)?;
             if args.log {
                 log(&known, out)?;
             } else {
@@ -55,9 +67,9 @@ pub fn run(args: &CapsArgs, processor: &dyn Processor, out: &mut Output<'_>) -> 
             compare::common(&machines, &args.form, out)?;
             Ok(status::OK)
         }
-        Some(CapsCommand::Need { profile }) => {
+        Some(CapsCommand::Need { profile, from }) => {
             let profile = need::profile(profile)?;
-            let known = input(args, processor)?;
+            let known = input(args, from.as_deref(), processor)?;
             notes(&known);
             need::run(&profile, &known, &args.form, out)
         }
@@ -70,7 +82,10 @@ pub fn run(args: &CapsArgs, processor: &dyn Processor, out: &mut Output<'_>) -> 
 }
 
 /// The machine that the options name: this one without any.
-fn input(args: &CapsArgs, processor: &dyn Processor) -> Result<Known> {
+fn input(args: &CapsArgs, file: Option<&str>, processor: &dyn Processor) -> Result<Known> {
+    if let Some(file) = file {
+        return from(file, args.first, processor);
+    }
     if !args.msr.is_empty() {
         return Ok(Known::of_values(
             "the command line",
@@ -98,7 +113,7 @@ fn from(name: &str, first: Option<u32>, processor: &dyn Processor) -> Result<Kno
 /// What has to be known about the input goes beside the output.
 fn notes(known: &Known) {
     for note in &known.notes {
-        eprintln!("vmxscope: {}: {note}", known.source);
+        let _ = writeln!(io::stderr(), "vmxscope: {}: {note}", known.source);
     }
 }
 

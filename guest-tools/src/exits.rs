@@ -32,7 +32,7 @@ pub fn run(args: &ExitsArgs, processor: &dyn Processor, out: &mut Output<'_>) ->
         histograms: true,
         states: args.all || args.form.json,
     };
-    if let Some(file) = &args.source.from {
+    if let Some(file) = &args.from {
         let view = format::parse_view(&read(file)?, &file.to_string_lossy())?;
         return show(&[view], args, &wanted, out);
     }

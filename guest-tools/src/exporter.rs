@@ -4,7 +4,7 @@
 mod http;
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -53,7 +53,6 @@ impl Subject<'_> {
 
 /// Runs the command.
 pub fn run(args: &ExporterArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
-    source::is_live(&args.source)?;
     let cpu = Counted::new(processor);
     let subject = match args.vms {
         true => Subject::Vms(Host::open(source::root(args.source.root.as_deref()), &cpu)?),
@@ -90,7 +89,7 @@ pub fn run(args: &ExporterArgs, processor: &dyn Processor, out: &mut Output<'_>)
 
 /// Says what failed, where a service's log gets it.
 fn complain(error: &Error) {
-    eprintln!("vmxscope: {error}");
+    let _ = writeln!(io::stderr(), "vmxscope: {error}");
 }
 
 /// Writes a file beside this one, which it then becomes: nobody reads half of it.

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use crate::args::Form;
 use crate::error::{Error, Result};
 use crate::view::{Kind, Row, View};
 
@@ -12,6 +13,16 @@ use crate::view::{Kind, Row, View};
 pub fn json(out: &mut dyn Write, value: &impl Serialize) -> Result<()> {
     serde_json::to_writer_pretty(&mut *out, value).map_err(|error| Error::Output(error.into()))?;
     Ok(writeln!(out)?)
+}
+
+/// Refuses `--prometheus` where there is nothing to be scraped.
+pub fn no_metrics(form: &Form, what: &str) -> Result<()> {
+    match form.prometheus {
+        true => Err(Error::Usage(format!(
+            "{what} are no metrics: --prometheus goes with exits, stat, vms, caps and caps common"
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// Reads a view that [`json`] printed. `file` is its name for messages.

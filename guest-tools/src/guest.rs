@@ -5,6 +5,8 @@
 //! reasons that occurred are asked for more than their count, and of a histogram
 //! only the buckets between the smallest and the largest time.
 
+mod again;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
@@ -32,6 +34,15 @@ pub struct Wanted {
     pub states: bool,
 }
 
+impl Wanted {
+    /// Exits and cycles only.
+    pub const LEAST: Self = Self {
+        extras: false,
+        histograms: false,
+        states: false,
+    };
+}
+
 /// The way to this guest's own figures.
 pub struct Guest<'a> {
     cpu: &'a Counted<'a>,
@@ -40,6 +51,8 @@ pub struct Guest<'a> {
     at: usize,
     /// Reasons that the host said cannot occur: they are not asked for again.
     impossible: RefCell<BTreeSet<u32>>,
+    /// The last view of a snapshot: mostly the same reasons have exits in the next.
+    last: RefCell<Option<View>>,
 }
 
 enum How<'a> {
@@ -76,6 +89,7 @@ impl<'a> Guest<'a> {
             how,
             at,
             impossible: RefCell::default(),
+            last: RefCell::default(),
         })
     }
 
@@ -116,6 +130,7 @@ impl<'a> Guest<'a> {
                 continue;
             }
             if taken.is_none() || reader.generation() == taken {
+                *self.last.borrow_mut() = taken.map(|_| view.clone());
                 return Ok(View {
                     own_exits: own,
                     consistent: taken.is_some(),
@@ -148,6 +163,15 @@ impl<'a> Guest<'a> {
                 snapshot,
             })
         };
+        if snapshot && wanted == Wanted::LEAST {
+            let last = self.last.borrow();
+            let again = last
+                .as_ref()
+                .and_then(|last| again::read(reader, last, view.clone()));
+            if again.is_some() {
+                return again;
+            }
+        }
         // The host may know reasons that this program does not, and the reverse.
         for number in (0..interface.reasons).chain([abi::BEYOND]) {
             let mut row = Row::named(number);

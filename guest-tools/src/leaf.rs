@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::args::LeafArgs;
 use crate::error::{Error, Result};
+use crate::format;
 use crate::guest::pin_to;
 use crate::output::Output;
 use crate::processor::Processor;
@@ -27,11 +28,7 @@ struct Answer {
 
 /// Runs the command.
 pub fn run(args: &LeafArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
-    if args.form.prometheus {
-        return Err(Error::Usage(
-            "registers are no metrics: --prometheus goes with `vmxscope exits`".into(),
-        ));
-    }
+    format::no_metrics(&args.form, "registers")?;
     let cpus = match (args.all_cpus, args.cpu) {
         (true, _) => processor
             .cpus()

@@ -32,7 +32,8 @@ fn main() -> ExitCode {
             // What was printed so far comes before the reason why there is no more.
             let _ = out.flush();
             if !error.is_silent() {
-                eprintln!("vmxscope: {error}");
+                // Standard error may be a terminal that is gone: no reason to panic.
+                let _ = writeln!(io::stderr(), "vmxscope: {error}");
             }
             error.status().into()
         }

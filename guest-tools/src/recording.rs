@@ -23,7 +23,7 @@ use crate::guest::Wanted;
 use crate::output::Output;
 use crate::processor::{Counted, Processor};
 use crate::signals;
-use crate::source::{is_live, Source};
+use crate::source::Source;
 use crate::units::{grouped, time};
 use crate::view::View;
 
@@ -78,7 +78,6 @@ pub struct Recording {
 /// Makes a recording; the status is the command's.
 pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<u8> {
     let cpu = Counted::new(processor);
-    is_live(&args.source)?;
     let source = Source::open(&args.source, &cpu)?;
     let what = format!("cannot write {}", args.output.display());
     let cannot_write = |error| Error::system(what.clone(), error);

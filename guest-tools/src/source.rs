@@ -56,13 +56,3 @@ impl<'a> Source<'a> {
 pub fn root(named: Option<&Path>) -> &Path {
     named.unwrap_or(Path::new("/"))
 }
-
-/// Refuses a saved view where things change.
-pub fn is_live(args: &SourceArgs) -> Result<()> {
-    match args.from {
-        Some(_) => Err(Error::Usage(
-            "a saved view does not change: --from goes with `vmxscope exits`".into(),
-        )),
-        None => Ok(()),
-    }
-}

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::guest::Wanted;
 use crate::output::{Look, Output};
 use crate::processor::{Counted, Processor};
-use crate::source::{is_live, Source};
+use crate::source::Source;
 use crate::stat_show;
 use crate::view::View;
 
@@ -57,7 +57,6 @@ pub struct Stat {
 /// Runs the command; its status is what the command line's command ended with.
 pub fn run(args: &StatArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<u8> {
     let cpu = Counted::new(processor);
-    is_live(&args.source)?;
     let source = Source::open(&args.source, &cpu)?;
     // Before anything runs, for the result would be lost otherwise.
     let file = args

@@ -2,12 +2,16 @@
 //! `vmxscope watch`: a live screen.
 //!
 //! This module owns the terminal: whatever happens, it is left as it was found.
+//! A terminal that is gone ends it as `q` does, whether or not SIGHUP came with that.
 
 mod keys;
 mod model;
 mod screen;
 
-use std::io::{self, IsTerminal};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal};
+use std::mem::ManuallyDrop;
+use std::os::fd::AsFd;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,22 +21,22 @@ use crossterm::terminal::{self, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, execute};
 use ratatui::backend::CrosstermBackend;
 use ratatui::Terminal;
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
 
 use crate::args::WatchArgs;
 use crate::error::{Error, Result};
 use crate::guest::Wanted;
 use crate::processor::{Counted, Processor};
 use crate::signals;
-use crate::source::{is_live, Source};
+use crate::source::Source;
 pub use keys::{act, Act};
 pub use model::Model;
 pub use screen::draw;
 
 /// Runs the command.
 pub fn run(args: &WatchArgs, processor: &dyn Processor) -> Result<()> {
-    is_live(&args.source)?;
     if !io::stdout().is_terminal() {
-        return Err(no_terminal(io::ErrorKind::Unsupported.into()));
+        return Err(no_terminal(io::Error::other("standard output is none")));
     }
     let cpu = Counted::new(processor);
     let source = Source::open(&args.source, &cpu)?;
@@ -49,7 +53,19 @@ pub fn run(args: &WatchArgs, processor: &dyn Processor) -> Result<()> {
     let screen = Screen::take().map_err(no_terminal)?;
     let result = watch(&mut model, &stop, |all| read(all, false));
     drop(screen);
-    result
+    match result {
+        // Whatever failed: there is no screen any more, and nobody before it.
+        Err(_) if is_gone() => Ok(()),
+        result => result,
+    }
+}
+
+/// Whether the terminal was hung up: its window closed, its connection lost.
+fn is_gone() -> bool {
+    let output = io::stdout();
+    let mut terminal = [PollFd::new(&output, PollFlags::empty())];
+    poll(&mut terminal, Some(&Timespec::default())).is_ok()
+        && terminal[0].revents().contains(PollFlags::HUP)
 }
 
 fn no_terminal(error: io::Error) -> Error {
@@ -64,10 +80,14 @@ fn watch(
     stop: &AtomicBool,
     read: impl Fn(bool) -> Result<crate::view::View>,
 ) -> Result<()> {
-    let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout())).map_err(no_terminal)?;
+    let screen = output().map_err(no_terminal)?;
+    let terminal = Terminal::new(CrosstermBackend::new(screen)).map_err(no_terminal)?;
+    // To drop it would only show the cursor, as `Screen` does, but panic if there is
+    // no terminal any more to say that to.
+    let mut terminal = ManuallyDrop::new(terminal);
     let mut next = Instant::now() + model.interval();
     let mut changed = true;
-    while !stop.load(Ordering::Relaxed) {
+    while !stop.load(Ordering::Relaxed) && !is_gone() {
         if changed {
             terminal
                 .draw(|frame| draw(frame, model))
@@ -75,8 +95,10 @@ fn watch(
             changed = false;
         }
         let wait = next.saturating_duration_since(Instant::now());
-        // Short enough for a signal, which does not wake this up.
-        if event::poll(wait.min(Duration::from_millis(200))).map_err(no_terminal)? {
+        // Short enough for a signal, which does not wake this up; and not zero, for
+        // then it would look at no key.
+        let wait = wait.clamp(Duration::from_millis(1), Duration::from_millis(200));
+        if event::poll(wait).map_err(no_terminal)? {
             // A new size needs nothing but to be drawn.
             changed = true;
             let event = event::read().map_err(no_terminal)?;
@@ -98,6 +120,13 @@ fn watch(
     Ok(())
 }
 
+/// Standard output, but for its buffer: what a terminal that is gone did not take
+/// would stay there, and fail again at the end of the program.
+fn output() -> io::Result<BufWriter<File>> {
+    let same = io::stdout().as_fd().try_clone_to_owned()?;
+    Ok(BufWriter::new(same.into()))
+}
+
 /// The terminal in raw mode, with a screen of its own, until this is dropped.
 pub struct Screen;
 
@@ -115,7 +144,7 @@ impl Screen {
         }));
         terminal::enable_raw_mode()?;
         let screen = Self;
-        execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
+        execute!(output()?, EnterAlternateScreen, cursor::Hide)?;
         Ok(screen)
     }
 }
@@ -128,6 +157,6 @@ impl Drop for Screen {
 
 /// There is nobody left to tell if this fails.
 fn restore() {
-    let _ = execute!(io::stdout(), LeaveAlternateScreen, cursor::Show);
+    let _ = output().and_then(|mut to| execute!(to, LeaveAlternateScreen, cursor::Show));
     let _ = terminal::disable_raw_mode();
 }

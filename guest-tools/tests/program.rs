@@ -47,12 +47,51 @@ fn here_there_are_no_exit_statistics_and_that_is_status_3() {
 fn every_command_has_help_with_examples_or_rules() {
     let help = String::from_utf8(vmxscope(&["--help"]).stdout).unwrap();
     assert!(help.contains("Exit status:\n  0 "), "{help}");
-    for command in ["exits", "leaf"] {
-        let output = vmxscope(&[command, "--help"]);
+    for command in [
+        "exits",
+        "vms",
+        "stat",
+        "watch",
+        "record",
+        "report",
+        "exporter",
+        "caps",
+        "leaf",
+        "caps diff",
+        "caps common",
+        "caps need",
+        "caps explain",
+    ] {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let output = vmxscope(&words);
         assert_eq!(output.status.code(), Some(0));
-        assert!(String::from_utf8(output.stdout)
-            .unwrap()
-            .contains("Examples:"));
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert!(help.contains("Examples:\n  "), "{command}: {help}");
+        for line in help.lines() {
+            assert!(line.chars().count() <= 100, "{command}: {line}");
+        }
+    }
+}
+
+#[test]
+fn what_a_command_would_ignore_is_refused() {
+    let file = "../tests/dumps/bochs-2.7-penryn.txt";
+    for words in [
+        &["caps", "--from", file, "diff", file, file][..],
+        &["caps", "--msr", "0x481=0x7f00000016", "common", file],
+        &["caps", "diff", file, file, "--prometheus"],
+        &["caps", "need", "xen", "--from", file, "--prometheus"],
+        &["leaf", "0", "--prometheus"],
+        &["watch", "--from", file],
+    ] {
+        let output = vmxscope(words);
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{words:?}: {}",
+            error(&output)
+        );
+        assert!(output.stdout.is_empty());
     }
 }
 

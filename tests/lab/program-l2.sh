@@ -12,8 +12,8 @@ show() { # NAME COMMAND...: its output and its status
 	cat /tmp/output /tmp/error >$port
 }
 vmxscope=/lab/vmxscope
-show exits $vmxscope exits
 show json $vmxscope exits --json
+show exits $vmxscope exits
 show csv $vmxscope exits --csv
 show prometheus $vmxscope exits --prometheus
 show leaf $vmxscope leaf 0x4ffffffd -s 1

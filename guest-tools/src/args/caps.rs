@@ -24,12 +24,12 @@ Examples:
 
 FILE is what this prints with --json, the log of vmx_caps, lines such as \"0x481 0x7f00000016\" or
 \"IA32_VMX_BASIC = 0x...\", a shell session with rdmsr, the output of QEMU's vmxcap, a VirtualBox
-log, or a log of one of the course's modules. - is standard input, live is this machine, and nested what its
-KVM offers to hypervisors in guests, by /dev/kvm."
+log, or a log of one of the course's modules. - is standard input, live is this machine, and
+nested what its KVM offers to hypervisors in guests, by /dev/kvm."
 )]
 pub struct CapsArgs {
     /// Read this file instead of this machine
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     pub from: Option<String>,
     /// Decode this value of an MSR instead; may be given several times
     #[arg(long, value_name = "MSR=VALUE", value_parser = crate::caps::parse::assignment, conflicts_with = "from")]
@@ -52,24 +52,51 @@ pub struct CapsArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum CapsCommand {
     /// Show in what two machines differ
+    #[command(after_help = "\
+Examples:
+  vmxscope caps diff host-a.log host-b.log
+  vmxscope caps diff live nested           what KVM keeps from nested hypervisors
+
+The exit status is 1 if they differ. What a file can be: vmxscope caps --help")]
     Diff {
-        /// A file, - or live
+        /// A file, -, live or nested
         a: String,
         /// Another
         b: String,
     },
     /// Show what all of some machines have in common
+    #[command(after_help = "\
+Examples:
+  vmxscope caps common host-*.log          what a guest may need that is to migrate
+  vmxscope caps common --json host-*.log > pool.json
+
+The result is as of one machine: `caps need` and `caps diff` take it.
+What a file can be: vmxscope caps --help")]
     Common {
-        /// Files, - or live
+        /// Files, -, live or nested
         #[arg(required = true, num_args = 1..)]
         files: Vec<String>,
     },
     /// Show what a hypervisor would miss
+    #[command(after_help = "\
+Examples:
+  vmxscope caps need kvm-7.3               on this machine, as root
+  vmxscope caps need jailhouse --from host.log
+
+The exit status is 1 if something is missing that is required.")]
     Need {
         /// kvm-6.12, kvm-7.3, xen, jailhouse, or a TOML file of your own
         profile: String,
+        /// Read this file instead of this machine
+        #[arg(long, value_name = "FILE")]
+        from: Option<String>,
     },
     /// Name the bits of a hypervisor's complaint
+    #[command(after_help = "\
+Examples:
+  vmxscope caps explain --have 0xb5b9fffe --need 0x2299968c --msr 0x482
+
+The exit status is 1 if something is missing.")]
     Explain {
         /// The MSR
         #[arg(long = "msr", value_name = "MSR", value_parser = number)]

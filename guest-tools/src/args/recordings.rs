@@ -31,12 +31,12 @@ pub struct RecordArgs {
     /// Without a command: end after so long, instead of by an interrupt
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "command")]
     pub duration: Option<Duration>,
-    /// Where the figures come from.
-    #[command(flatten)]
-    pub source: SourceArgs,
     /// The command, and its arguments
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
+    /// Where the figures come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
 }
 
 /// `vmxscope report`.
@@ -74,11 +74,8 @@ program goes on until SIGTERM or SIGINT; a reading that fails is said, and tried
 time. Each reading in a guest costs exits: vmxscope_own_exits_total counts them."
 )]
 pub struct ExporterArgs {
-    /// Where the figures come from.
-    #[command(flatten)]
-    pub source: SourceArgs,
     /// On a host: each of its VMs
-    #[arg(long, conflicts_with_all = ["cpu", "layout", "vm", "host", "qmp", "from"])]
+    #[arg(long, conflicts_with_all = ["cpu", "layout", "vm", "host", "qmp"])]
     pub vms: bool,
     /// Write this file, for node_exporter's textfile collector: once, or with --interval
     #[arg(long, value_name = "PATH", group = "way")]
@@ -90,6 +87,9 @@ pub struct ExporterArgs {
     #[arg(long, value_name = "ADDR", group = "way", num_args = 0..=1,
           default_missing_value = "127.0.0.1:19469")]
     pub listen: Option<SocketAddr>,
+    /// Where the figures come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
 }
 
 /// `vmxscope generate`.

@@ -25,9 +25,6 @@ time, average, p50 and p99 are of the handling in the host. blocked is how long 
 slept, and userspace how long the VMM (such as QEMU) worked for it. p50 and p99 are the ends of
 the histogram's buckets: that many percent of the exits took at most so long.")]
 pub struct ExitsArgs {
-    /// Where the figures come from.
-    #[command(flatten)]
-    pub source: SourceArgs,
     /// Sort by this
     #[arg(long, value_name = "KEY", default_value = "time")]
     pub sort: Sort,
@@ -43,6 +40,13 @@ pub struct ExitsArgs {
     /// Show also the reasons that did not occur
     #[arg(long)]
     pub all: bool,
+    /// Where the figures come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Show what `vmxscope exits --json` saved, instead; - is standard input
+    #[arg(long, value_name = "FILE", help_heading = "Source",
+          conflicts_with_all = ["cpu", "layout", "vm", "host", "qmp", "root"])]
+    pub from: Option<PathBuf>,
     /// The form of the output.
     #[command(flatten)]
     pub form: Form,
@@ -95,15 +99,15 @@ pub struct StatArgs {
     /// Write the result into this file
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// The command, and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
     /// Where the figures come from.
     #[command(flatten)]
     pub source: SourceArgs,
     /// The form of the output.
     #[command(flatten)]
     pub form: Form,
-    /// The command, and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
-    pub command: Vec<OsString>,
 }
 
 /// `vmxscope watch`.
@@ -115,12 +119,13 @@ Examples:
   vmxscope watch --vm web1             a VM of this host
 
 The figures count from the start, or from the last reset (r); ? shows the keys. Histograms are
-read every tenth time, for they take most of the exits that this program causes.")]
+read every tenth time, for they take most of the exits that this program causes. q ends it with
+status 0, as do Ctrl-C, SIGINT, SIGTERM, SIGHUP and the loss of its terminal.")]
 pub struct WatchArgs {
-    /// Where the figures come from.
-    #[command(flatten)]
-    pub source: SourceArgs,
     /// Read so often
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     pub interval: Duration,
+    /// Where the figures come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
 }

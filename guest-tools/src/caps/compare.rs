@@ -53,6 +53,7 @@ pub fn diff(a: &Known, b: &Known, form: &Form, out: &mut Output<'_>) -> Result<u
     } else {
         status::DIFFERS
     };
+    format::no_metrics(form, "differences")?;
     if form.json {
         format::json(out, &differences)?;
     } else if form.csv {

@@ -49,6 +49,7 @@ pub fn run(
     } else {
         status::DIFFERS
     };
+    format::no_metrics(form, "the bits of a complaint")?;
     if form.json {
         format::json(out, &bits)?;
         return Ok(result);

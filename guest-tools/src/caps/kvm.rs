@@ -11,7 +11,7 @@ use kvm_bindings::{kvm_msr_entry, Msrs};
 use kvm_ioctls::Kvm;
 use serde::{Deserialize, Serialize};
 use vmx_caps::decode::yes_no;
-use vmx_caps::tables::MSRS;
+use vmx_caps::tables::{feature_control, MSRS};
 
 use crate::caps::known::{Fact, Item, Known};
 use crate::error::{Error, Result};
@@ -168,7 +168,11 @@ pub fn nested() -> Result<Known> {
             );
         }
     }
-    if values.is_empty() {
+    // KVM shows IA32_FEATURE_CONTROL also where it has no VMX to offer.
+    if !values
+        .keys()
+        .any(|&index| index != feature_control::MSR.index)
+    {
         return Err(Error::NoStatistics(
             "/dev/kvm offers no VMX MSR: nested virtualization is off (kvm_intel.nested), or this \
              is an AMD host"

@@ -199,6 +199,7 @@ pub fn run(profile: &Profile, known: &Known, form: &Form, out: &mut Output<'_>) 
     } else {
         status::DIFFERS
     };
+    format::no_metrics(form, "a hypervisor's needs")?;
     if form.json {
         format::json(out, &lines)?;
         return Ok(result);
