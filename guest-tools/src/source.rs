@@ -14,7 +14,7 @@ use crate::view::View;
 /// A place that can be read again and again.
 pub enum Source<'a> {
     /// By CPUID.
-    Guest(Guest<'a>),
+    Guest(Box<Guest<'a>>),
     /// By debugfs: one VM, or the host.
     Host(Host, Option<Vm>),
     /// By a QEMU: a VM, or one of its vCPUs.
@@ -38,7 +38,11 @@ impl<'a> Source<'a> {
             None if args.root.is_some() => Err(Error::Usage(
                 "--root is where a host's files are: name --host, or a VM with --vm".into(),
             )),
-            None => Guest::open(cpu, args.cpu, args.layout).map(Self::Guest),
+            None => Ok(Self::Guest(Box::new(Guest::open(
+                cpu,
+                args.cpu,
+                args.layout,
+            )?))),
         }
     }
 
