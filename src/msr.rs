@@ -203,6 +203,7 @@ impl Field {
 
 /// Compile-time check: the controls lie in `width` bits, in ascending order
 /// and so without a bit twice.
+#[allow(dead_code)] // Used by `const _`, which rustc 1.85 does not see.
 pub(crate) const fn controls_are_sound(controls: &[Control], width: u8) -> bool {
     let mut lowest_free = 0;
     let mut rest = controls;
@@ -218,6 +219,7 @@ pub(crate) const fn controls_are_sound(controls: &[Control], width: u8) -> bool 
 
 /// Compile-time check: the fields lie in 64 bits, in ascending order and
 /// without overlap; a flag is one bit wide.
+#[allow(dead_code)] // Used by `const _`, which rustc 1.85 does not see.
 pub(crate) const fn fields_are_sound(fields: &[Field]) -> bool {
     let mut lowest_free = 0;
     let mut rest = fields;

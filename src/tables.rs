@@ -168,6 +168,7 @@ impl Section {
 
 /// An MSR's rule may only name MSRs of a lower number, so that one pass in
 /// ascending order can evaluate all the rules; and no number comes twice.
+#[allow(dead_code)] // Used by `const _`, which rustc 1.85 does not see.
 const fn in_order(msrs: &[Msr]) -> bool {
     let mut previous = 0;
     let mut rest = msrs;
@@ -181,6 +182,7 @@ const fn in_order(msrs: &[Msr]) -> bool {
     true
 }
 
+#[allow(dead_code)] // Used by `const _`, which rustc 1.85 does not see.
 const fn rule_looks_back(msr: &Msr) -> bool {
     if let Exists::VmxAnd(mut groups) = msr.exists {
         while let [group, other_groups @ ..] = groups {
@@ -198,6 +200,7 @@ const fn rule_looks_back(msr: &Msr) -> bool {
 }
 
 /// How many of the sections speak of the MSR.
+#[allow(dead_code)] // Used by `const _`, which rustc 1.85 does not see.
 const fn mentions(index: u32) -> u32 {
     let mut count = 0u32;
     let mut rest = SECTIONS;
@@ -216,6 +219,7 @@ const fn mentions(index: u32) -> u32 {
     count
 }
 
+#[allow(dead_code)] // Used by `const _`, which rustc 1.85 does not see.
 const fn every_msr_is_in_one_section() -> bool {
     let mut rest = MSRS;
     while let [msr, others @ ..] = rest {
@@ -229,6 +233,7 @@ const fn every_msr_is_in_one_section() -> bool {
 
 /// A TRUE MSR describes the same control field as its plain one: the same
 /// names, the same default1 class.
+#[allow(dead_code)] // Used by `const _`, which rustc 1.85 does not see.
 const fn forms_agree() -> bool {
     let mut rest = SECTIONS;
     while let [section, others @ ..] = rest {
