@@ -13,8 +13,10 @@ from .toolchain import REPO
 
 FILES = REPO / "scripts/lab-files"
 QEMU = Path("/usr/bin/qemu-system-x86_64")
-# QEMU's microvm boots by qboot alone; the others serve -M microvm,x-option-roms=on.
-FIRMWARE = ("bios-microvm.bin", "qboot.rom", "pvh.bin", "linuxboot_dma.bin", "kvmvapic.bin")
+# QEMU's microvm boots by qboot alone; the others serve -M microvm,x-option-roms=on. Which
+# of two files is its default differs by QEMU's version and by distribution: `guest` names it.
+FIRMWARE = ("pvh.bin", "linuxboot_dma.bin", "kvmvapic.bin")
+QBOOT = Path("/usr/share/qemu/qboot.rom")
 MINIMAL_GRUB = """\
 set timeout=0
 set default=0
@@ -112,7 +114,7 @@ def l2_base() -> Path:
 def l1_base(kernel: Kernel, guest: bool) -> Path:
     """L1's initramfs without what a run adds; QEMU and L2 only if a guest is wanted."""
     l2 = l2_base()
-    inputs = [FILES, need("busybox").resolve(), need(QEMU).resolve(), l2]
+    inputs = [FILES, need("busybox").resolve(), need(QEMU).resolve(), need(QBOOT), l2]
 
     def build(folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as top:
@@ -128,9 +130,10 @@ def l1_base(kernel: Kernel, guest: bool) -> Path:
             if guest:
                 install(stage, FILES / "guest", "lab/guest")
                 install(stage, need(QEMU))
+                install(stage, QBOOT)
                 for name in FIRMWARE:
-                    if (path := Path("/usr/share/qemu") / name).exists():
-                        install(stage, path.resolve(), f"usr/share/qemu/{name}")
+                    if (path := QBOOT.with_name(name)).exists():
+                        install(stage, path.resolve(), str(path).lstrip("/"))
                 install(stage, kernel.image, "lab/bzImage")
                 install(stage, l2, "lab/l2.cpio")
             pack(stage, folder / "l1.cpio.lz4", compress=True)
