@@ -156,6 +156,7 @@ impl<'a> Guest<'a> {
         let mut view = View::new(Kind::Guest, self.cpu.machine(), interface.tsc_khz);
         view.layout = Some(layout_name(interface.layout));
         view.host_scope = interface.host_scope;
+        view.counts_only = !wanted.extras && !wanted.histograms;
         let exits = |reason| {
             reader.select(Selector {
                 reason,

@@ -213,8 +213,8 @@ fn table(facts: &Facts, suffix: &str) -> String {
             known(row.average()),
             known(row.quantile(0.5)),
             known(row.quantile(0.99)),
-            clock(view, row.blocked),
-            clock(view, row.userspace),
+            known((!view.counts_only).then_some(row.blocked)),
+            known((!view.counts_only).then_some(row.userspace)),
         );
     };
     for row in facts.most(|row| row.exits) {
