@@ -52,7 +52,7 @@ pub struct Guest<'a> {
     /// Reasons that the host said cannot occur: they are not asked for again.
     impossible: RefCell<BTreeSet<u32>>,
     /// The last view of a snapshot: mostly the same reasons have exits in the next.
-    last: RefCell<Option<View>>,
+    last: RefCell<Option<Box<View>>>,
 }
 
 enum How<'a> {
@@ -130,7 +130,7 @@ impl<'a> Guest<'a> {
                 continue;
             }
             if taken.is_none() || reader.generation() == taken {
-                *self.last.borrow_mut() = taken.map(|_| view.clone());
+                *self.last.borrow_mut() = taken.map(|_| Box::new(view.clone()));
                 return Ok(View {
                     own_exits: own,
                     consistent: taken.is_some(),
