@@ -188,7 +188,7 @@ fn cells(view: &View, row: &Row, by: Sort) -> Vec<String> {
         },
         match row.state {
             Some(Known::NotEnabled) => format!("{} (not enabled)", row.name),
-            _ => row.name.clone(),
+            _ => row.name.to_string(),
         },
         grouped(row.exits),
         match by {

@@ -52,7 +52,7 @@ pub struct Guest<'a> {
     /// Reasons that the host said cannot occur: they are not asked for again.
     impossible: RefCell<BTreeSet<u32>>,
     /// The last view of a snapshot: mostly the same reasons have exits in the next.
-    last: RefCell<Option<View>>,
+    last: RefCell<Option<Box<View>>>,
 }
 
 enum How<'a> {
@@ -130,7 +130,7 @@ impl<'a> Guest<'a> {
                 continue;
             }
             if taken.is_none() || reader.generation() == taken {
-                *self.last.borrow_mut() = taken.map(|_| view.clone());
+                *self.last.borrow_mut() = taken.map(|_| Box::new(view.clone()));
                 return Ok(View {
                     own_exits: own,
                     consistent: taken.is_some(),
@@ -156,6 +156,7 @@ impl<'a> Guest<'a> {
         let mut view = View::new(Kind::Guest, self.cpu.machine(), interface.tsc_khz);
         view.layout = Some(layout_name(interface.layout));
         view.host_scope = interface.host_scope;
+        view.counts_only = !wanted.extras && !wanted.histograms;
         let exits = |reason| {
             reader.select(Selector {
                 reason,

@@ -104,13 +104,14 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
     };
     let view = |all| {
         source.read(Wanted {
-            extras: true,
+            extras: all,
             histograms: all,
             // What cannot occur is asked once, and then left out.
             states: all,
         })
     };
-    // Histograms take most of the exits, and the first and the last will do.
+    // More than counts and cycles takes most of the exits, and is not needed between
+    // the first and the last: a report shows how these differ.
     let first = view(true)?;
     write(&Line::View(Box::new(first.clone())))?;
     let start = Instant::now();

@@ -5,7 +5,9 @@ pub mod charts;
 pub mod facts;
 pub mod html;
 
+use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::Path;
 
 use crate::args::ReportArgs;
 use crate::error::{Error, Result};
@@ -23,6 +25,7 @@ pub fn run(args: &ReportArgs, out: &mut Output<'_>) -> Result<()> {
             .ok_or_else(|| Error::input(&name, 0, "its views do not follow one another"))?;
         all.push(facts);
     }
+    shorten(&mut all);
     let page = html::page(&all);
     match &args.output {
         None => write!(out, "{page}")?,
@@ -32,4 +35,18 @@ pub fn run(args: &ReportArgs, out: &mut Output<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Names recordings by their files' names, if these tell them apart.
+fn shorten(all: &mut [Facts]) {
+    let short = |facts: &Facts| {
+        let name = Path::new(&facts.name).file_name()?;
+        Some(name.to_string_lossy().into_owned())
+    };
+    let names: Vec<String> = all.iter().filter_map(short).collect();
+    if names.iter().collect::<BTreeSet<_>>().len() == all.len() {
+        for (facts, name) in all.iter_mut().zip(names) {
+            facts.name = name;
+        }
+    }
 }

@@ -79,8 +79,8 @@ fn averaged<'s>(
     let tsc_khz = stat.runs.first().map_or(0, |run| run.added.tsc_khz);
     Line {
         reason: named.reason,
-        symbol: named.symbol,
-        name: named.name,
+        symbol: named.symbol.into(),
+        name: named.name.into(),
         exits,
         deviation: deviation(of(|row| row.exits).into_iter()),
         own: mean_own,

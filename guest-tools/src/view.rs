@@ -2,6 +2,7 @@
 //! The exits of one VM, or of a host, at one instant: what every command shows,
 //! saves and compares.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 
@@ -63,9 +64,9 @@ pub struct Row {
     /// The SDM's number, or the number of a pseudo reason.
     pub reason: u32,
     /// Linux's name.
-    pub symbol: String,
+    pub symbol: Cow<'static, str>,
     /// The SDM's name.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// Whether it can occur; nobody said if it is not there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub state: Option<Known>,
@@ -138,9 +139,9 @@ pub struct View {
     pub reasons: Vec<Row>,
 }
 
-fn text(name: Option<&'static CStr>, number: u32) -> String {
+fn text(name: Option<&'static CStr>, number: u32) -> Cow<'static, str> {
     name.and_then(|name| name.to_str().ok())
-        .map_or_else(|| format!("reason {number}"), str::to_owned)
+        .map_or_else(|| format!("reason {number}").into(), Cow::Borrowed)
 }
 
 impl Row {
@@ -277,14 +278,20 @@ impl View {
         self.reasons.iter().find(|row| row.reason == reason)
     }
 
+    /// The same, and at once if it is at this place, as it is in another view of a VM.
+    fn row_near(&self, place: usize, reason: u32) -> Option<&Row> {
+        let near = self.reasons.get(place);
+        near.filter(|row| row.reason == reason)
+            .or_else(|| self.row(reason))
+    }
+
     /// What was added since an earlier view of the same VM. `None` if the counters
     /// were started anew between the two.
     pub fn since(&self, before: &View) -> Option<View> {
         let restarted = self.total.exits < before.total.exits
-            || before
-                .reasons
-                .iter()
-                .any(|old| old.exits > self.row(old.reason).map_or(0, |row| row.exits));
+            || before.reasons.iter().enumerate().any(|(place, old)| {
+                old.exits > self.row_near(place, old.reason).map_or(0, |row| row.exits)
+            });
         if restarted {
             return None;
         }
@@ -296,8 +303,8 @@ impl View {
             .saturating_sub(before.emulated_entries);
         view.total = self.total.since(&before.total);
         view.consistent = self.consistent && before.consistent;
-        for row in &mut view.reasons {
-            if let Some(old) = before.row(row.reason) {
+        for (place, row) in view.reasons.iter_mut().enumerate() {
+            if let Some(old) = before.row_near(place, row.reason) {
                 *row = row.since(old);
             }
         }

@@ -137,6 +137,6 @@ fn cells(vm: Option<&Vm>, view: &View) -> Vec<String> {
         clock(view.total.cycles),
         clock(view.total.blocked),
         clock(view.total.userspace),
-        dearest.map_or("-".into(), |row: &Row| row.name.clone()),
+        dearest.map_or("-".into(), |row: &Row| row.name.to_string()),
     ]
 }

@@ -22,6 +22,7 @@ use crossterm::{cursor, execute};
 use ratatui::backend::CrosstermBackend;
 use ratatui::Terminal;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 
 use crate::args::WatchArgs;
 use crate::error::{Error, Result};
@@ -85,6 +86,9 @@ fn watch(
     // To drop it would only show the cursor, as `Screen` does, but panic if there is
     // no terminal any more to say that to.
     let mut terminal = ManuallyDrop::new(terminal);
+    let keys = keys().map_err(no_terminal)?;
+    // The first call takes over SIGWINCH.
+    event::poll(Duration::ZERO).map_err(no_terminal)?;
     let mut next = Instant::now() + model.interval();
     let mut changed = true;
     while !stop.load(Ordering::Relaxed) && !is_gone() {
@@ -94,17 +98,17 @@ fn watch(
                 .map_err(no_terminal)?;
             changed = false;
         }
-        let wait = next.saturating_duration_since(Instant::now());
-        // Short enough for a signal, which does not wake this up; and not zero, for
-        // then it would look at no key.
-        let wait = wait.clamp(Duration::from_millis(1), Duration::from_millis(200));
-        if event::poll(wait).map_err(no_terminal)? {
-            // A new size needs nothing but to be drawn.
-            changed = true;
-            let event = event::read().map_err(no_terminal)?;
-            let Event::Key(key) = event else { continue };
-            if key.kind != KeyEventKind::Release && act(model, key) == Act::Quit {
-                break;
+        let time = next.saturating_duration_since(Instant::now());
+        if wait(&keys, time).map_err(no_terminal)? {
+            while event::poll(Duration::from_millis(1)).map_err(no_terminal)? {
+                // A new size needs nothing but to be drawn.
+                changed = true;
+                let Event::Key(key) = event::read().map_err(no_terminal)? else {
+                    continue;
+                };
+                if key.kind != KeyEventKind::Release && act(model, key) == Act::Quit {
+                    return Ok(());
+                }
             }
         }
         if Instant::now() >= next {
@@ -118,6 +122,32 @@ fn watch(
         }
     }
     Ok(())
+}
+
+/// Where keys come from, as crossterm has it.
+fn keys() -> io::Result<File> {
+    let input = io::stdin();
+    match input.is_terminal() {
+        true => Ok(input.as_fd().try_clone_to_owned()?.into()),
+        false => File::open("/dev/tty"),
+    }
+}
+
+/// Waits until there are keys or a signal came, or for this time: then it is false.
+/// crossterm's own wait is busy in its last millisecond.
+fn wait(keys: &File, time: Duration) -> io::Result<bool> {
+    // A signal that comes just before this does not wake it up.
+    let time = time.min(Duration::from_millis(200));
+    let limit = Timespec::try_from(time).map_err(io::Error::other)?;
+    let mut input = [PollFd::new(keys, PollFlags::IN)];
+    match poll(&mut input, Some(&limit)) {
+        Ok(0) => Ok(false),
+        Ok(_) if input[0].revents().contains(PollFlags::HUP) => {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+        Ok(_) | Err(Errno::INTR) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Standard output, but for its buffer: what a terminal that is gone did not take

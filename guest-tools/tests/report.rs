@@ -105,6 +105,8 @@ fn two_recordings_are_shown_side_by_side() {
         &["report", ept.to_str().unwrap(), shadow.to_str().unwrap()],
     );
     assert!(page.contains("Side by side"));
+    let name = ept.file_name().unwrap().to_str().unwrap();
+    assert!(page.contains(&format!("<th>{name}</th>")), "{name}");
     assert!(page.contains("<td>gone</td>") && page.contains("<td>new</td>"));
     std::fs::remove_file(ept).unwrap();
     std::fs::remove_file(shadow).unwrap();
@@ -120,6 +122,8 @@ fn counters_that_started_anew_are_added_up() {
     assert_eq!(facts.restarts, 1);
     let steps: u64 = facts.steps.iter().map(|step| step.added.total.exits).sum();
     assert_eq!(facts.added.total.exits, steps);
+    // Of what was before, nobody asked how long the guest slept: not told, and not 0.
+    assert!(facts.added.counts_only);
 }
 
 #[test]

@@ -30,19 +30,19 @@ cat /tmp/work.rec >$port
 show report $vmxscope report /tmp/work.rec
 show check $vmxscope check
 # The live screen, ten times a second; what it costs by the scheduler's clock.
-stty rows 24 cols 80 </dev/hvc0
-$vmxscope exits --csv >/tmp/before
-$vmxscope watch --interval 100ms </dev/hvc0 >/dev/hvc0 2>/tmp/error &
-watch=$!
-sleep 2
-first=$(cat /proc/$watch/schedstat) from=$(cut -d' ' -f1 /proc/uptime)
+/lab/inpty /tmp/screen $vmxscope watch --interval 100ms &
+terminal=$!
 sleep 5
-last=$(cat /proc/$watch/schedstat) to=$(cut -d' ' -f1 /proc/uptime)
-kill $watch
-wait $watch
+watch=$(pidof vmxscope)
+first=$(cat "/proc/$watch/schedstat") from=$(cut -d' ' -f1 /proc/uptime)
+sleep 10
+last=$(cat "/proc/$watch/schedstat") to=$(cut -d' ' -f1 /proc/uptime)
+kill "$watch"
+wait $terminal
 title watch $?
 echo "$first $last $from $to" >$port
-cat /tmp/error >$port
+title screen 0
+base64 /tmp/screen >$port
 title ready 0
 # The host looks now.
 sleep 8

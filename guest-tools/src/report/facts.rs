@@ -211,6 +211,7 @@ impl Facts {
 /// The sum of all steps, for counters that started anew.
 fn sum(last: &View, steps: &[Step]) -> View {
     let mut view = last.clone();
+    view.counts_only = steps.iter().any(|step| step.added.counts_only);
     let add = |row: &mut Row, of: &dyn Fn(&View) -> Option<Row>| {
         let parts: Vec<Row> = steps.iter().filter_map(|step| of(&step.added)).collect();
         let total = |figure: fn(&Row) -> u64| parts.iter().map(figure).sum();

@@ -30,7 +30,7 @@ dt { font-weight: 600; margin-top: .7rem; } dd { margin: 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .92rem; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th.w, td.w { text-align: left; } tr.sum td { font-weight: 600; border-bottom: 0; }
-.bars td { border: 0; padding: .12rem .5rem; } .bars td.b { width: 55%; }
+.bars td { border: 0; padding: .12rem .5rem; } .bars td.w { width: 30%; } .bars td.b { width: 50%; }
 .bars i { display: block; height: .8rem; min-width: 1px; border-radius: 2px; background: var(--bar);\
  print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: 1rem; }
@@ -213,8 +213,8 @@ fn table(facts: &Facts, suffix: &str) -> String {
             known(row.average()),
             known(row.quantile(0.5)),
             known(row.quantile(0.99)),
-            clock(view, row.blocked),
-            clock(view, row.userspace),
+            known((!view.counts_only).then_some(row.blocked)),
+            known((!view.counts_only).then_some(row.userspace)),
         );
     };
     for row in facts.most(|row| row.exits) {

@@ -139,6 +139,15 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Reason]
         .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
     let mut state = TableState::new().with_selected((!lines.is_empty()).then_some(chosen));
     frame.render_stateful_widget(table, area, &mut state);
+    // A reversed bar would look like none.
+    let bar = Rect {
+        x: area.right().saturating_sub(bar_width as u16),
+        y: area.y + 1 + chosen.saturating_sub(state.offset()) as u16,
+        width: bar_width as u16,
+        height: 1,
+    };
+    let plain = Style::new().remove_modifier(Modifier::REVERSED);
+    frame.buffer_mut().set_style(bar.intersection(area), plain);
 }
 
 /// The buckets of the chosen reason that there is room for: those with the most.
