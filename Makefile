@@ -7,7 +7,7 @@ CACHE := cd scripts && $(PY) -c 'from vmxlab import cache; cache.
 
 EXPERIMENTS := paging boot cpus layouts
 
-.PHONY: help setup demo test test-all bench-exit lab module module-clean lint docs patch unpatch \
+.PHONY: help setup demo test test-all bench bench-exit lab module module-clean lint docs patch unpatch \
 	export-series kvm install deb dkms-deb kernels cache-size clean-cache experiments \
 	$(EXPERIMENTS:%=experiment-%)
 
@@ -25,6 +25,10 @@ test: setup ## All tests that CI runs, the lab's included
 
 test-all: setup ## Those, and the whole matrix in the lab
 	@scripts/run-tests --all
+
+bench: setup ## What accounting costs, against every alternative (under 20 minutes)
+	@scripts/setup --bench
+	@scripts/bench
 
 bench-exit: setup ## What counting adds to a VM exit, in counts of the guest's TSC
 	@scripts/bench-exit

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Ways to account for an exit, on this machine's CPU: ours as the kernel calls it, the
+//! floor beneath all that time an exit, and what one would write otherwise.
+
+mod buckets;
+mod others;
+
+use std::arch::x86_64::_rdtsc;
+use std::hint::black_box;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use exit_stats::boundary::exit_stats_handled;
+use exit_stats::clock::Vcpu;
+use exit_stats::hist::Hist;
+
+/// The mix of reasons, of about what a guest that boots does: I/O, CPUID, interrupts,
+/// HLT, WRMSR, EPT violations.
+const REASONS: [u32; 8] = [30, 10, 30, 1, 12, 32, 30, 48];
+
+/// Reads the clock. It orders nothing, like the kernel's.
+fn clock() -> u64 {
+    // SAFETY: Every x86-64 CPU has RDTSC, and no kernel forbids it here.
+    unsafe { _rdtsc() }
+}
+
+/// A table that all threads write, with locked instructions.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    rows: Vec<[AtomicU64; 8]>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let row = || std::array::from_fn(|_| AtomicU64::new(0));
+        Self {
+            rows: (0..87).map(|_| row()).collect(),
+        }
+    }
+}
+
+/// What one thread records to.
+#[derive(Default)]
+pub(crate) struct Place {
+    vcpu: Vcpu,
+    hist: Box<Hist>,
+    last: AtomicU64,
+    plain: others::Plain,
+    flat: Box<buckets::Flat>,
+    narrow: Box<buckets::Narrow>,
+    lines: Box<buckets::Lines>,
+    ring: buckets::Ring,
+    /// The reason and the bucket of the exit before, for `deferred`.
+    before: (u32, u32),
+}
+
+/// A design: accounts for so many exits.
+pub(crate) type Run = fn(&mut Place, &Shared, u64);
+
+/// The designs, the floor first.
+pub(crate) const ALL: [(&str, Run); 17] = [
+    ("floor", floor),
+    ("ours", ours),
+    ("histograms", histograms),
+    ("shared", shared),
+    ("adds", others::adds),
+    ("jumps", others::jumps),
+    ("branchless", others::branchless),
+    ("flat", buckets::flat),
+    ("narrow", buckets::narrow),
+    ("lines", buckets::lines),
+    ("word", buckets::word),
+    ("deferred", buckets::deferred),
+    ("ring", buckets::ring),
+    ("inlined", buckets::inlined),
+    ("chain", others::chain),
+    ("loads", others::loads),
+    ("apart", others::apart),
+];
+
+/// Calls what is called at an exit and when it has been handled, `exits` times.
+#[inline(always)]
+fn each(exits: u64, mut exit: impl FnMut(u32)) {
+    for number in 0..exits {
+        exit(black_box(REASONS[number as usize % REASONS.len()]));
+    }
+}
+
+/// The clock read twice, and kept: what cannot be had for less.
+#[inline(never)]
+fn floor(place: &mut Place, _: &Shared, exits: u64) {
+    each(exits, |_| {
+        place.last.store(clock(), Relaxed);
+        black_box(clock());
+    });
+}
+
+/// Where `exit_stats.h` has the members of `struct exit_stats_clock` that C writes.
+mod clock_at {
+    const CLOCK: usize = size_of::<exit_stats::counters::Counters>();
+    pub(super) const START: usize = CLOCK;
+    pub(super) const REASON: usize = CLOCK + 8;
+    pub(super) const PHASE: usize = CLOCK + 12;
+}
+
+/// C's latch, which is inline in the kernel.
+#[inline(always)]
+fn latch(vcpu: *mut Vcpu, reason: u32) {
+    let bytes: *mut u8 = vcpu.cast();
+    // SAFETY: These are atomic words of the vCPU, which only this thread has.
+    unsafe {
+        (*bytes.add(clock_at::START).cast::<AtomicU64>()).store(clock(), Relaxed);
+        (*bytes.add(clock_at::REASON).cast::<AtomicU32>()).store(reason & 0xffff, Relaxed);
+        (*bytes.add(clock_at::PHASE).cast::<AtomicU32>()).store(1, Relaxed);
+    }
+}
+
+/// What the kernel runs: C's latch, which is inline there, and a call of the boundary's
+/// function.
+#[inline(always)]
+fn record(vcpu: &mut Vcpu, hist: *mut Hist, exits: u64) {
+    let vcpu: *mut Vcpu = vcpu;
+    each(exits, |reason| {
+        latch(vcpu, reason);
+        // SAFETY: The vCPU is valid, and the histograms are valid or null.
+        unsafe { exit_stats_handled(vcpu.cast(), hist.cast(), clock()) };
+    });
+}
+
+/// Ours without histograms.
+#[inline(never)]
+fn ours(place: &mut Place, _: &Shared, exits: u64) {
+    record(&mut place.vcpu, null_mut(), exits);
+}
+
+/// Ours with histograms.
+#[inline(never)]
+fn histograms(place: &mut Place, _: &Shared, exits: u64) {
+    record(&mut place.vcpu, &mut *place.hist, exits);
+}
+
+/// Two atomic additions to a table of all threads: the course's method.
+#[inline(never)]
+fn shared(place: &mut Place, table: &Shared, exits: u64) {
+    each(exits, |reason| {
+        place.last.store(clock(), Relaxed);
+        let row = &table.rows[reason as usize];
+        row[0].fetch_add(1, Relaxed);
+        row[1].fetch_add(clock().wrapping_sub(place.last.load(Relaxed)), Relaxed);
+    });
+}

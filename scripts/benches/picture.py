@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The benchmark's picture: what each method adds to an exit."""
+
+from experiments import svg
+
+from .lab import KINDS, METHODS
+
+# Short, for they stand in one line above the picture.
+NAMES = {"off": "off", "on": "on", "histograms": "histograms", "course": "course",
+         "tracepoints": "traced", "bpf": "BPF", "perf": "perf"}
+
+
+def draw(result: dict) -> str:
+    """Bars of the counts that each method adds to the median exit of each kind."""
+    found = result["lab"]["methods"]
+    names = [name for name in METHODS if name in found and name != "stock"]
+    rows = []
+    for kind, title in KINDS.items():
+        stock = found["stock"]["kinds"][kind]["median"]
+        rows.append((title, [max(0, found[name]["kinds"][kind]["median"] - stock)
+                             for name in names]))
+    return svg.bars("Counts of the emulated TSC that each way of accounting adds to an exit",
+                    [NAMES[name] for name in names], rows)
