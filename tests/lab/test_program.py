@@ -132,15 +132,15 @@ def test_the_host_keeps_the_rules_of_the_leaves(run: Run) -> None:
 
 
 def test_what_the_live_screen_costs(run: Run) -> None:
-    """Printed, and bounded loosely: the lab's clock has about as many counts a second
-    as instructions, 50 million, of which a real CPU does many times as many."""
+    """Printed, and bounded loosely: the emulated clock has 50 million counts a second and
+    about one an instruction, and what L1 takes of its one CPU meanwhile is in it."""
     figures = section(run, "watch").split()
     assert len(figures) == 8, figures
     used = (int(figures[3]) - int(figures[0])) / 1e9
     elapsed = float(figures[7]) - float(figures[6])
     share = used / elapsed
     print(f"watch at 10 Hz: {used:.3f} s of {elapsed:.2f} s, {share:.2%} of the guest's CPU")
-    assert 0 < share < 0.5
+    assert 0 < share < 0.9
     screen = base64.b64decode(section(run, "screen")).decode()
     assert "vmxscope  " in screen and "External interrupt" in screen
     assert screen.endswith("\x1b[?1049l\x1b[?25h"), screen[-100:]
