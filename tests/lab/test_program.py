@@ -17,6 +17,8 @@ from conftest import REPO, Lab, Run, build_c, second_kernel
 CPUIDS = 1000
 # What one reading of all reasons' counts and cycles may cost in exits.
 MOST_EXITS = 300
+# The same again: only what occurred is asked for, unless another reason comes in.
+MOST_AGAIN = 120
 
 
 @pytest.fixture(scope="module", params=["first", pytest.param("second", marks=pytest.mark.matrix)])
@@ -121,7 +123,7 @@ def test_a_recording_is_whole_and_a_reading_costs_few_exits(run: Run) -> None:
     costs = [view["read_exits"] for view in views[1:-1]]
     print(f"exits of one reading, counts and times of all reasons: {costs}")
     print(f"with histograms and states: {views[0]['read_exits']}, {views[-1]['read_exits']}")
-    assert max(costs) <= MOST_EXITS, costs
+    assert max(costs) <= MOST_AGAIN <= MOST_EXITS, costs
     page = section(run, "report")
     assert page.startswith("<!doctype html>") and "EPT violation" in page
     assert page.rstrip().endswith("</html>")
@@ -132,17 +134,18 @@ def test_the_host_keeps_the_rules_of_the_leaves(run: Run) -> None:
 
 
 def test_what_the_live_screen_costs(run: Run) -> None:
-    """Printed, and bounded loosely: the emulated clock has 50 million counts a second and
-    about one an instruction, and what L1 takes of its one CPU meanwhile is in it."""
+    """Printed, not bounded: the emulated clock has 50 million counts a second and about one
+    an instruction, and what L1 takes of its one CPU meanwhile is in it. What can be held
+    to is the exits of a reading, above."""
     figures = section(run, "watch").split()
     assert len(figures) == 8, figures
     used = (int(figures[3]) - int(figures[0])) / 1e9
     elapsed = float(figures[7]) - float(figures[6])
     share = used / elapsed
     print(f"watch at 10 Hz: {used:.3f} s of {elapsed:.2f} s, {share:.2%} of the guest's CPU")
-    assert 0 < share < 0.9
+    assert share > 0
     screen = base64.b64decode(section(run, "screen")).decode()
-    assert "vmxscope  " in screen and "External interrupt" in screen
+    assert "vmxscope  l2" in screen and "exits/s" in screen
     assert screen.endswith("\x1b[?1049l\x1b[?25h"), screen[-100:]
 
 
