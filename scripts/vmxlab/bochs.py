@@ -148,7 +148,11 @@ class Machine:
         command = [self.bochs.program, "-q", "-f", self.folder / "bochsrc"]
         if self.bochs.debugger:
             command += ["-rc", self.folder / "debugger"]
-        self.master, slave = pty.openpty()
+        try:
+            self.master, slave = pty.openpty()
+        except OSError as error:
+            raise LabError(f"no terminal for Bochs' display: {error}",
+                           "It takes one of /dev/pts: see that devpts is mounted there.") from error
         env = dict(os.environ, TERM="linux", LINES="25", COLUMNS="80")
         self.process = subprocess.Popen(
             command, cwd=self.folder, env=env, stdin=slave, stdout=slave, stderr=slave,
