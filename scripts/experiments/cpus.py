@@ -200,5 +200,5 @@ def picture(tables: list[dict], titles: list[str], columns: list[str]) -> str:
         for name in dict.fromkeys(n for table in tables for n in table.get(title, {})):
             values = ["1" if table.get(title, {}).get(name) else "0" for table in tables]
             if len(set(values)) > 1:
-                rows.append((name[:46], values))
+                rows.append((name, values))
     return svg.matrix("VMX capabilities by CPU generation", columns, rows)

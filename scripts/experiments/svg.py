@@ -11,6 +11,7 @@ import math
 from html import escape
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a8f98")
+LINE = 17  # Pixels between two lines of a picture's key.
 STYLE = (
     "<style>text{font:13px system-ui,sans-serif;fill:#1c2024}.d{fill:#62686f}"
     ".g{stroke:#d9dce1;fill:none}.e{text-anchor:end}.m{text-anchor:middle}"
@@ -32,15 +33,20 @@ def text(x: float, y: float, words: str, marks: str = "") -> str:
     return f'<text x="{x:g}" y="{y:g}"{kind}>{escape(words)}</text>'
 
 
-def key(x: float, y: float, series: list[str]) -> list[str]:
-    """Which colour is what."""
-    drawn = []
+def key(x: float, y: float, series: list[str], right: float = math.inf) -> tuple[list[str], float]:
+    """Which colour is what; what would go beyond `right` begins the next line.
+
+    Also returns the height of the lines after the first.
+    """
+    drawn, left, top = [], x, y
     for place, name in enumerate(series):
         colour = COLOURS[place % len(COLOURS)]
+        if x > left and x + 16 + 7.8 * len(name) > right:
+            x, y = left, y + LINE
         drawn.append(f'<rect x="{x:g}" y="{y - 10:g}" width="11" height="11" fill="{colour}"/>')
         drawn.append(text(x + 16, y, name))
         x += 34 + 7.8 * len(name)
-    return drawn
+    return drawn, y - top
 
 
 def bars(label: str, series: list[str], rows: list[tuple[str, list[int]]]) -> str:
@@ -50,7 +56,7 @@ def bars(label: str, series: list[str], rows: list[tuple[str, list[int]]]) -> st
     most = max((value for _, values in rows for value in values), default=1)
     decades = max(1, math.ceil(math.log10(max(most, 2))))
     height = top + group * len(rows) + 26
-    drawn = key(left, 16, series)
+    drawn, _ = key(left, 16, series)
     for power in range(decades + 1):
         x = left + wide * power / decades
         drawn.append(f'<path class="g" d="M{x:g} {top - 6}V{height - 20}"/>')
@@ -75,12 +81,12 @@ def over_time(label: str, series: list[tuple[str, list[float]]], times: list[flo
     them; a phase is its begin and name.
     """
     left, wide, high = 80, 900, 300
-    top = 44 + 15 * len(phases)
+    drawn, below = key(left, 16, [name for name, _ in series], left + wide)
+    top = 44 + below + 15 * len(phases)
     end = times[-1]
     long = [max(until - begin, 1e-3) for begin, until in zip([0.0, *times], times)]
     sums = [sum(values[i] for _, values in series) / long[i] for i in range(len(times))]
     most = max(max(sums), 1)
-    drawn = key(left, 16, [name for name, _ in series])
     for quarter in range(5):
         y = top + high - high * quarter / 4
         drawn.append(f'<path class="g" d="M{left} {y:g}H{left + wide}"/>')
@@ -97,7 +103,7 @@ def over_time(label: str, series: list[tuple[str, list[float]]], times: list[flo
                              f'height="{tall:.1f}" fill="{COLOURS[number % len(COLOURS)]}"/>')
         begin = until
     for place, (at, name) in enumerate(phases):
-        x, y = left + wide * at / end, 36 + 15 * place
+        x, y = left + wide * at / end, 36 + below + 15 * place
         drawn.append(f'<path class="g" stroke-dasharray="4 3" d="M{x:.1f} {y}V{top + high}"/>')
         side, shift = ("e", -4) if x > left + wide * 0.7 else ("", 4)
         drawn.append(text(x + shift, y + 6, name, side))
@@ -108,7 +114,8 @@ def over_time(label: str, series: list[tuple[str, list[float]]], times: list[flo
 
 def matrix(label: str, columns: list[str], rows: list[tuple[str, list[str]]]) -> str:
     """A field of squares: "1" is drawn full, "0" faint, anything else as a dash."""
-    left, cell, line, top = 330, 78, 17, 40
+    cell, line, top = 78, 17, 40
+    left = 20 + 7 * max((len(name) for name, _ in rows), default=0)
     drawn = []
     for place, name in enumerate(columns):
         x = left + cell * place + cell / 2
