@@ -120,7 +120,8 @@ def markdown(result: dict) -> str:
         "# What accounting costs\n",
         f"All figures here were printed by\n\n```sh\n{result['command']}\n```\n\n"
         f"on {result['date']}, on {made['cpu']}; in the lab on {made['lab']}, Linux "
-        f"{made['kernel']}, in {result['seconds']['all'] / 60:.1f} minutes. "
+        f"{made['kernel']}, in {result['seconds']['all'] / 60:.1f} minutes, of which its "
+        f"programs were running for {result['seconds']['cpu'] / 60:.1f}. "
         "The same as JSON: bench.json.\n",
         "## One exit, in the lab\n",
         "Counts of the emulated TSC, which are about instructions: caches, contended locks and "
