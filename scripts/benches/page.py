@@ -59,8 +59,9 @@ def missed(one: dict[str, int | None]) -> str:
     taken, counted = one["taken"], one["counted"]
     if counted is None:
         return "-"
-    share = f"{100 * (taken - counted) / taken:.1f} % missed" if taken != counted else "all"
-    return f"{counted:,} of {taken:,}: {share}"
+    lost = taken - counted
+    share = f" ({100 * lost / taken:.1f} %)" if lost > 1 else ""
+    return f"{counted:,} of {taken:,}: {f'{lost:,} missed{share}' if lost else 'all'}"
 
 
 def boots(methods: dict[str, dict]) -> str:
@@ -91,7 +92,7 @@ def designs(part: dict) -> str:
         row = [f"`{name}`: {what}"]
         for threads in ("1", "2"):
             one = side.get(threads, {}).get(name)
-            row += [f"{one['ns']:.1f}", f"{one['ratio']:.2f}"] if one else ["-", "-"]
+            row += [f"{one['ns']:.1f}", f"{one['ratio']:.3f}"] if one else ["-", "-"]
         exactly = part["criterion"].get("record", {}).get(name)
         rows.append([*row, f"{exactly:.1f}" if exactly else "-",
                      f"{known[name]:.0f}" if name in known else "-"])
@@ -120,7 +121,8 @@ def markdown(result: dict) -> str:
         "# What accounting costs\n",
         f"All figures here were printed by\n\n```sh\n{result['command']}\n```\n\n"
         f"on {result['date']}, on {made['cpu']}; in the lab on {made['lab']}, Linux "
-        f"{made['kernel']}, in {result['seconds']['all'] / 60:.1f} minutes. "
+        f"{made['kernel']}, in {result['seconds']['all'] / 60:.1f} minutes, of which its "
+        f"programs were running for {result['seconds']['cpu'] / 60:.1f}. "
         "The same as JSON: bench.json.\n",
         "## One exit, in the lab\n",
         "Counts of the emulated TSC, which are about instructions: caches, contended locks and "

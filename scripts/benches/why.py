@@ -34,32 +34,35 @@ def designs(part: dict) -> str:
     counted = part["instructions"] if isinstance(part["instructions"], dict) else {}
     said = []
     if counted:
+        plain, hist = counted["ours"] - counted["floor"], counted["histograms"] - counted["ours"]
         said.append(
-            f"Ours executes {counted['ours'] - counted['floor']:.0f} instructions more than the "
-            f"floor and takes {one['ours']:.2f} times as long; histograms add "
-            f"{counted['histograms'] - counted['ours']:.0f} more, and take it to "
-            f"{one['histograms']:.2f}. It is not their number that counts.")
+            f"Without histograms the number of instructions counts: ours executes {plain:.0f} "
+            f"more than the floor and takes {one['ours']:.3f} times as long, which is "
+            f"{(one['ours'] - 1) / plain:.4f} each; `apart`, which does nothing of use, has "
+            f"{(one['apart'] - 1) / (counted['apart'] - counted['floor']):.4f} each. "
+            f"Histograms add {hist:.0f} more, and take it to {one['histograms']:.3f}: "
+            f"{(one['histograms'] - one['ours']) / hist:.4f} each, for another reason.")
     said.append(
         f"On this CPU RDTSC waits for the loads before it: three loads, each of which needs "
-        f"the one before, cost {one['loads']:.2f} times the floor, the same three by themselves "
-        f"{one['apart']:.2f}, and ten multiplications in a row, which take longer, "
-        f"{one['chain']:.2f}. A load whose address depends on the time just read cannot be "
+        f"the one before, cost {one['loads']:.3f} times the floor, the same three by themselves "
+        f"{one['apart']:.3f}, and ten multiplications in a row, which take longer, "
+        f"{one['chain']:.3f}. A load whose address depends on the time just read cannot be "
         "hidden. Ours has two in a row: the mark of the group of buckets, and the bucket.")
     said.append(
-        f"What was tried: one such load and 43.5 KiB a vCPU (`flat`) {one['flat']:.2f}; one, and "
-        f"16 KiB with fewer buckets (`narrow`) {one['narrow']:.2f}, whose limits lengthen the "
-        f"way to it; marks that are loaded beforehand (`word`) {one['word']:.2f}, against "
-        f"{one['lines']:.2f} of the same with ours (`lines`); the bucket of the exit before "
-        f"(`deferred`) {one['deferred']:.2f}; a ring that is sorted in every 32 exits "
-        f"(`ring`) {one['ring']:.2f}; no call (`inlined`) {one['inlined']:.2f}. Without "
-        f"histograms: smallest and largest cost {one['jumps'] - one['adds']:.2f} by jumps and "
-        f"{one['branchless'] - one['adds']:.2f} without. These designs know nothing of nested "
+        f"What was tried: one such load and 43.5 KiB a vCPU (`flat`) {one['flat']:.3f}; one, and "
+        f"16 KiB with fewer buckets (`narrow`) {one['narrow']:.3f}, whose limits lengthen the "
+        f"way to it; marks that are loaded beforehand (`word`) {one['word']:.3f}, against "
+        f"{one['lines']:.3f} of the same with ours (`lines`); the bucket of the exit before "
+        f"(`deferred`) {one['deferred']:.3f}; a ring that is sorted in every 32 exits "
+        f"(`ring`) {one['ring']:.3f}; no call (`inlined`) {one['inlined']:.3f}. Without "
+        f"histograms: smallest and largest cost {one['jumps'] - one['adds']:.3f} by jumps and "
+        f"{one['branchless'] - one['adds']:.3f} without. These designs know nothing of nested "
         "guests, scheduling and the switch, so they are bounds, not offers.")
     if two:
         said.append(
-            f"With two threads ours is at {two['ours']['ratio']:.2f} and "
-            f"{two['histograms']['ratio']:.2f}; shared atomics are at "
-            f"{two['shared']['ratio']:.2f}, after {one['shared']:.2f} with one.")
+            f"With two threads ours is at {two['ours']['ratio']:.3f} and "
+            f"{two['histograms']['ratio']:.3f}; shared atomics are at "
+            f"{two['shared']['ratio']:.3f}, after {one['shared']:.3f} with one.")
     return "\n\n".join(said) + "\n"
 
 
@@ -74,8 +77,8 @@ def reading(times: dict[str, dict[str, float]]) -> str:
             f"{warm['4096'] / 1e6:.1f} ms, or {cold['4096'] / 1e6:.1f} ms if they were not "
             f"read before. Cold, that is {growth(cold, '1024'):.1f} times 1,024's and "
             f"{growth(cold, '1'):,.0f} times one's. Warm it is {growth(warm, '1024'):.1f} and "
-            f"{growth(warm, '1'):,.0f} times: one vCPU's tables, read over and over, stay in the "
-            "nearest cache, and those of thousands are in none. Each table is gone through "
+            f"{growth(warm, '1'):,.0f} times: the fewer the tables, the nearer the cache in which "
+            "they are found again. Each table is gone through "
             "once, and the work for each is the same.\n\n"
             f"What was tried for 4,096, cold: asking for the next vCPU's lines beforehand "
             f"{times['read_prefetched_least']['4096'] / 1e6:.1f} ms; all counters first, then "
