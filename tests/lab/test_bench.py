@@ -107,3 +107,12 @@ def test_again_without_figures_says_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run([REPO / "scripts/bench", "--again", "--out", tmp_path],
                           capture_output=True, text=True, check=False)
     assert done.returncode == 69 and "Measure first" in done.stderr
+
+
+@pytest.mark.matrix
+def test_bench_exit_shows_each_setting_of_the_same_exit() -> None:
+    done = subprocess.run([REPO / "scripts/bench-exit"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = re.findall(r"^(\S.*?) +(\d+) +(\d+) +[+-]\d+ +[+-][\d.]+%", done.stdout, re.M)
+    assert [title for title, _, _ in rows][0] == "stock kernel" and len(rows) == 6, done.stdout
+    assert all(0 < int(least) <= int(median) for _, least, median in rows)

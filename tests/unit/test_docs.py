@@ -65,6 +65,7 @@ RUN_ELSEWHERE = {
         LAB + "test_lab.py::test_a_guest_of_each_kind_runs_its_script_and_both_statuses_come_back",
     "grep -A 4 '^Pin-based' out/assignment1/out/vmx_caps.log":
         LAB + "test_course.py::test_assignment_1_logs_what_the_guide_shows",
+    "make bench-exit": LAB + "test_bench.py::test_bench_exit_shows_each_setting_of_the_same_exit",
     "make bench": LAB + "test_bench.py::test_ours_counts_every_exit_and_the_course_s_method_does_not",
     "make experiments": LAB + "test_experiments.py::test_all_is_each_of_them",
     "make experiment-paging":
