@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,17 +17,8 @@ const LIMIT: Duration = Duration::from_secs(180);
 struct Terminal(String);
 
 impl Terminal {
-    /// `None`, and a word about it, where there is no tmux.
-    fn run(name: &str, command: &str) -> Option<Self> {
-        if Command::new("tmux")
-            .arg("-V")
-            .stdout(Stdio::null())
-            .status()
-            .is_err()
-        {
-            eprintln!("skipped: there is no tmux");
-            return None;
-        }
+    /// A shell in a new terminal, which runs this and then shows what it left.
+    fn run(name: &str, command: &str) -> Self {
         let terminal = Self(format!("vmxscope-{name}-{}", std::process::id()));
         let command = format!("echo before; {command}; echo status=$?; stty -a; exec cat");
         let words = [
@@ -43,13 +34,15 @@ impl Terminal {
             "-c",
         ];
         terminal.tmux(&[&words[..], &[&command]].concat());
-        Some(terminal)
+        terminal
     }
 
     fn tmux(&self, words: &[&str]) -> String {
         let mut command = Command::new("tmux");
         command.args(["-L", &self.0]).args(words).env_remove("TMUX");
-        let output = command.output().unwrap();
+        let output = command
+            .output()
+            .expect("tmux runs; `make setup` installs it");
         assert!(output.status.success(), "{words:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
@@ -97,18 +90,16 @@ impl Drop for Terminal {
 }
 
 /// `watch` of the model of a host.
-fn watch(name: &str) -> Option<(Terminal, Folder)> {
+fn watch(name: &str) -> (Terminal, Folder) {
     let folder = host(&format!("terminal-{name}"));
     let (program, root) = (env!("CARGO_BIN_EXE_vmxscope"), folder.0.display());
     let command = format!("{program} watch --interval 100ms --root {root} --vm web1");
-    Some((Terminal::run(name, &command)?, folder))
+    (Terminal::run(name, &command), folder)
 }
 
 #[test]
 fn keys_change_the_screen_and_q_gives_the_terminal_back() {
-    let Some((terminal, folder)) = watch("keys") else {
-        return;
-    };
+    let (terminal, folder) = watch("keys");
     terminal.until("web1");
     // The VM goes on: 500 exits more by HLT.
     let file = folder.0.join("sys/kernel/debug/kvm/4211-14/exit_stats_raw");
@@ -153,9 +144,7 @@ fn keys_change_the_screen_and_q_gives_the_terminal_back() {
 
 #[test]
 fn a_signal_gives_the_terminal_back() {
-    let Some((terminal, _folder)) = watch("signal") else {
-        return;
-    };
+    let (terminal, _folder) = watch("signal");
     terminal.until("web1");
     let shell = terminal.tmux(&["display", "-p", "#{pane_pid}"]);
     let children = format!("/proc/{0}/task/{0}/children", shell.trim());
@@ -175,9 +164,7 @@ fn a_panic_gives_the_terminal_back() {
         "RUST_BACKTRACE=0 {} --ignored --exact --nocapture panics_on_its_own_screen >/dev/null 2>&1 </dev/tty >/dev/tty",
         this.display()
     );
-    let Some(terminal) = Terminal::run("panic", &command) else {
-        return;
-    };
+    let terminal = Terminal::run("panic", &command);
     let screen = terminal.until(" echoke");
     // The harness' own exit status of a failed test.
     assert!(screen.contains("status=101\n"), "{screen}");
