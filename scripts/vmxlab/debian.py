@@ -1,37 +1,37 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Packages from the Debian archive, by an apt of our own.
+"""Packages from the Debian archive, by an apt whose whole state is in the cache.
 
-The kernels come from suites that the machine need not have in its sources, and
-must not get there for our sake. So apt runs with its sources, lists, caches and
-package status in our cache folder; it needs no root, and it still verifies the
-archive's signature, with Debian's keyring, down to the hash of each package.
+Its sources, lists, downloads and package status are its own, so the machine's
+packages play no part, whatever distribution it is, and no root is needed. It
+verifies the archive's signature, and with it the hash of each package.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import os
 import re
 import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
-from vmxlab.errors import LabError, disk_full, writing
+from vmxlab.errors import UNFIT, UNREACHABLE, UNVERIFIED, LabError, disk_full, writing
+from vmxlab.progress import Step
 
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
-DEFAULT_SECURITY = "http://deb.debian.org/debian-security"
-SUITES = ("bookworm", "bookworm-updates", "trixie", "trixie-updates", "trixie-backports")
-SECURITY_SUITES = ("bookworm-security", "trixie-security")
+RELEASE = "trixie"  # Debian 13: whatever is built or run comes from it
+# The kernels of Debian 12 and those of 13's backports are bases of the lab.
+SUITES = ("trixie", "trixie-updates", "trixie-backports", "bookworm")
+SECURITY_SUITES = ("trixie-security", "bookworm-security")
 KEYRINGS = tuple(
     Path(f"/usr/share/keyrings/debian-archive-keyring.{end}") for end in ("gpg", "pgp")
 )
-LISTS_LAST = 24 * 3600  # seconds
-DISK_FULL = 1 << 20  # bytes
+KNOWN_SUITE = re.compile(
+    r"(old)*(stable|testing)|sid|unstable|bullseye|bookworm|trixie|forky|duke"
+)
 
 CONFIG = """\
 Dir::Etc::SourceList "{home}/debian.sources";
@@ -45,15 +45,13 @@ Dir::Cache "{home}/cache";
 Dir::Cache::pkgcache "pkgcache.bin";
 Dir::Cache::srcpkgcache "srcpkgcache.bin";
 Dir::Log "{home}";
-#clear APT::Architectures;
 APT::Architecture "amd64";
 APT::Architectures {{ "amd64"; }};
-// Nothing that the machine runs after an update of its own concerns this one.
-#clear APT::Update;
-#clear APT::Get::AllowUnauthenticated;
-#clear Acquire::AllowInsecureRepositories;
+APT::Default-Release "{release}";
+APT::Install-Recommends "false";
 // We run as the user, who owns these folders; as root, _apt could not enter them.
 APT::Sandbox::User "root";
+{acquire}
 Acquire::Languages "none";
 Acquire::Retries "2";
 Acquire::http::Timeout "30";
@@ -62,14 +60,13 @@ Acquire::https::Timeout "30";
 
 
 @dataclass(frozen=True)
-class Package:
-    """One version of a package, as the signed index of a suite describes it."""
+class Deb:
+    """A package file: what it is, and its size in bytes."""
 
     name: str
     version: str
-    suite: str
     size: int
-    sha256: str
+    file: str
 
 
 def keyring() -> Path:
@@ -79,22 +76,37 @@ def keyring() -> Path:
             return path
     raise LabError(
         f"{KEYRINGS[0]} is missing, so Debian's packages cannot be verified",
-        "Install debian-archive-keyring: scripts/setup does.",
+        "Install the package debian-archive-keyring (distributions other than Debian have it too).",
+        UNFIT,
     )
 
 
-def machine_mirrors(etc: Path = Path("/etc/apt")) -> tuple[str, str]:
-    """The Debian archive and security archive that this machine itself uses."""
+def mirrors(etc: Path = Path("/etc/apt")) -> tuple[str, str]:
+    """The Debian archive and its security archive: VMXSCOPE_MIRROR, or the machine's own.
+
+    Where the machine has no Debian archive among its package sources, the one
+    that its mmdebstrap would take by default. The security archive may be empty.
+    """
+    named = os.environ.get("VMXSCOPE_MIRROR", "").split()
+    if named:
+        return named[0], named[1] if len(named) > 1 else ""
     main = security = ""
     for uri, suites in _machine_sources(etc):
         for suite in suites.split():
-            if not uri.startswith(("http://", "https://")):
+            if not KNOWN_SUITE.match(suite) or not re.match(r"https?://|file:|mirror\+", uri):
                 continue
-            if suite in SECURITY_SUITES:
+            if suite.endswith(("-security", "/updates")):
                 security = security or uri
-            elif suite in SUITES:
+            else:
                 main = main or uri
-    return main or DEFAULT_MIRROR, security or DEFAULT_SECURITY
+    main = main or _mmdebstrap_mirror()
+    if not main:
+        raise LabError(
+            "this machine's package sources name no Debian archive",
+            'Name one: VMXSCOPE_MIRROR="URL [SECURITY-URL]", as an apt source has it.',
+            UNFIT,
+        )
+    return main, security
 
 
 def _machine_sources(etc: Path) -> Iterable[tuple[str, str]]:
@@ -116,144 +128,167 @@ def _machine_sources(etc: Path) -> Iterable[tuple[str, str]]:
                     yield uris[1].rstrip("/"), suites[1]
 
 
-def sources(main: str, security: str) -> str:
-    """A sources file for every suite that a kernel may come from."""
+def _mmdebstrap_mirror() -> str:
+    """The archive that mmdebstrap writes into the sources of a root it makes."""
+    if not shutil.which("mmdebstrap"):
+        return ""
+    show = 'cat "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* 2>/dev/null; exit 1'
+    done = subprocess.run(
+        ["mmdebstrap", "--simulate", "--mode=root", f"--setup-hook={show}", RELEASE, "/dev/null"],
+        capture_output=True, text=True, check=False,
+    )
+    found = re.search(rf"^deb\s+(?:\[.*?\]\s+)?(\S+)\s+{RELEASE}\s", done.stdout, re.M)
+    return found[1].rstrip("/") if found else ""
+
+
+def _acquire_settings() -> str:
+    """How the machine's own apt reaches archives: its proxies, for one."""
+    done = subprocess.run(
+        ["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=False
+    )
     return "".join(
-        f"Types: deb\nURIs: {uri}\nSuites: {' '.join(suites)}\nComponents: main\n"
-        f"Targets: Packages\nSigned-By: {keyring()}\n\n"
-        for uri, suites in ((main, SUITES), (security, SECURITY_SUITES))
+        line + "\n" for line in done.stdout.splitlines()
+        if re.match(r'Acquire::\S+ ".+";$', line)
+        and not re.match(r"Acquire::(Languages|AllowInsecure|AllowWeak|AllowDowngrade|Index|Gzip|CompressionTypes)", line)
     )
 
 
 class Apt:
-    """An apt whose whole state lies under `root`, with `source_list` as its sources."""
+    """An apt whose whole state lies in the folder `home`."""
 
-    def __init__(self, root: Path, source_list: str) -> None:
-        if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-            raise LabError("this machine has no apt, so Debian's kernel sources are out of reach")
-        # Another list of sources must not see what was fetched by this one.
-        self.home = root / hashlib.sha256(source_list.encode()).hexdigest()[:12]
-        self.update_errors = ""
-        with writing(root):
+    def __init__(self, home: Path) -> None:
+        for program in ("apt-get", "dpkg-deb"):
+            if not shutil.which(program):
+                raise LabError(
+                    f"this machine has no {program}, which fetches the private tools",
+                    "Install your distribution's packages apt and dpkg, or mmdebstrap, which "
+                    "brings both; they need no set-up.",
+                    UNFIT,
+                )
+        self.home = home
+        self.config = home / "apt.conf"
+        if self.config.exists() and "VMXSCOPE_MIRROR" not in os.environ:
+            return
+        main, security = mirrors()
+        stanzas = [(main, SUITES)] + ([(security, SECURITY_SUITES)] if security else [])
+        source_list = "".join(
+            f"Types: deb\nURIs: {uri}\nSuites: {' '.join(suites)}\nComponents: main\n"
+            f"Targets: Packages\nSigned-By: {keyring()}\n\n"
+            for uri, suites in stanzas
+        )
+        with writing(home):
             for folder in ("lists/partial", "cache/archives/partial"):
-                (self.home / folder).mkdir(parents=True, exist_ok=True)
-            (self.home / "debian.sources").write_text(source_list)
-            (self.home / "status").touch()
-            (self.home / "apt.conf").write_text(CONFIG.format(home=self.home))
-
-    def _run(
-        self, *command: str, cwd: Path | None = None, watch: Callable[[], None] = lambda: None
-    ) -> subprocess.CompletedProcess[str]:
-        """Runs one of apt's programs; calls `watch` a few times a second meanwhile."""
-        program, *arguments = command
-        with subprocess.Popen(
-            [program, "-q", "-c", str(self.home / "apt.conf"), *arguments],
-            env={**os.environ, "LC_ALL": "C"},
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            while True:
-                try:
-                    output, errors = process.communicate(timeout=0.3)
-                    break
-                except subprocess.TimeoutExpired:
-                    watch()
-                    # On a full disk apt waits for ever for its own helpers.
-                    if shutil.disk_usage(self.home).free < DISK_FULL:
-                        process.terminate()
-                        raise disk_full(self.home) from None
-        return subprocess.CompletedProcess(command, process.returncode, output, errors)
-
-    def update(self, force: bool = False) -> None:
-        """Fetches the suites' signed indices, unless that was done within a day.
-
-        A suite that has left the archive is no failure: the others may have the
-        package. What apt complained of is kept for the message if none has.
-        """
-        stamp = self.home / "updated"
-        if not force and stamp.exists() and time.time() - stamp.stat().st_mtime < LISTS_LAST:
-            return
-        result = self._run("apt-get", "update", "-o", "APT::Update::Error-Mode=any")
-        self.update_errors = _complaint(result.stderr)
-        if result.returncode == 0:
-            with writing(self.home):
-                stamp.touch()
-            return
-        _raise_if_full(result.stderr, self.home)
-        if force or not any((self.home / "lists").glob("*Packages*")):
-            raise LabError(
-                f"the package lists of the Debian archive cannot be fetched: {self.update_errors}",
-                "Check the network, the clock and apt's proxy settings, and try again.",
+                (home / folder).mkdir(parents=True, exist_ok=True)
+            (home / "status").touch()
+            sources = home / "debian.sources"
+            if not sources.exists() or sources.read_text(encoding="utf-8") != source_list:
+                (home / "updated").unlink(missing_ok=True)
+                sources.write_text(source_list, encoding="utf-8")
+            self.config.write_text(
+                CONFIG.format(home=home, release=RELEASE, acquire=_acquire_settings()),
+                encoding="utf-8",
             )
 
-    def newest(self, name: str) -> Package | None:
-        """The newest version of a package in any suite; None if none has it."""
-        rows = []
-        for line in self._run("apt-cache", "madison", name).stdout.splitlines():
-            _, version, where = (part.strip() for part in line.split("|"))
-            if where.endswith("Packages"):
-                rows.append((version, where.split()[1].split("/")[0]))
-        if not rows:
-            return None
-        version, suite = max(
-            rows, key=functools.cmp_to_key(lambda a, b: compare_versions(a[0], b[0]))
-        )
-        shown = self._run("apt-cache", "show", f"{name}={version}").stdout.split("\n\n")[0]
-        fields = dict(re.findall(r"^(\S+): (.*)$", shown, re.M))
-        try:
-            return Package(name, version, suite, int(fields["Size"]), fields["SHA256"])
-        except KeyError as missing:
-            raise LabError(f"the archive's index gives no {missing} for {name} {version}") from None
+    def run(
+        self, *command: str, step: Step | None = None, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one of apt's programs; raise LabError if it fails, with what it complained of."""
+        program, *arguments = command
+        options = ["-q", "-c", str(self.config)]
+        environment = {k: v for k, v in os.environ.items() if k != "APT_CONFIG"}
+        environment |= {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+        read, write = os.pipe()
+        with subprocess.Popen(
+            [program, *options, "-o", f"APT::Status-Fd={write}", *arguments],
+            env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, pass_fds=[write],
+        ) as process:
+            os.close(write)
+            with ThreadPoolExecutor(1) as pool, open(read, encoding="utf-8") as status:
+                result = pool.submit(process.communicate)
+                for line in status:
+                    # dlstatus:NUMBER:PERCENT:TEXT
+                    part = line.split(":", 3)
+                    if step and part[0] == "dlstatus":
+                        step.share(float(part[2]))
+                    # On a full disk apt waits for ever for its own helpers.
+                    if shutil.disk_usage(self.home).free < 1 << 20:
+                        process.terminate()
+                        raise disk_full(self.home)
+                output, errors = result.result()
+        if process.returncode:
+            self._fail(command, errors)
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
-    def download(self, package: Package, folder: Path) -> Path:
-        """Fetches a package into an empty folder, and checks it once more than apt does."""
-        wanted = f"{package.name}={package.version}"
-        progress = functools.partial(_show_progress, folder, package)
-        result = self._run("apt-get", "download", wanted, cwd=folder, watch=progress)
-        if sys.stderr.isatty():
-            print(file=sys.stderr)
-        for deb in folder.glob(f"{package.name}_*.deb"):
-            if result.returncode == 0 and _is(deb, package):
-                return deb
-        _raise_if_full(result.stderr, folder)
+    def _fail(self, command: Iterable[str], errors: str) -> None:
+        if re.search(r"No space left on device|enough free space|\(28:", errors):
+            raise disk_full(self.home)
+        lines = re.findall(r"^(?:E|W|Err\S*|Error|Warning): ?(.*)", errors, re.M)
+        said = lines[0] if lines else errors.strip()[-300:]
+        if re.search(r"NO_PUBKEY|BADSIG|not signed|signature|OpenPGP|Hash Sum", errors, re.I):
+            raise LabError(
+                f"the Debian archive's package lists or packages cannot be trusted: {said}",
+                "Check the mirror in the machine's apt sources or in VMXSCOPE_MIRROR, and that "
+                f"{keyring()} is up to date (package debian-archive-keyring).",
+                UNVERIFIED,
+            )
         raise LabError(
-            f"{package.name} {package.version} could not be downloaded: "
-            + (_complaint(result.stderr) or "what came differs from the signed index"),
-            "Check the network and try again; nothing that was fetched before is lost.",
+            f"`{' '.join(command)}` failed: {said}",
+            "Check the network, the clock and apt's proxy settings, and run this again: what "
+            "was fetched is kept.",
+            UNREACHABLE,
         )
 
+    def update(self, force: bool = False) -> None:
+        """Fetch the suites' signed lists, unless that was done before."""
+        stamp = self.home / "updated"
+        if stamp.exists() and not force:
+            return
+        with Step("Fetching Debian's package lists") as step:
+            self.run("apt-get", "update", "-o", "APT::Update::Error-Mode=any", step=step)
+        stamp.touch()
 
-def compare_versions(a: str, b: str) -> int:
-    if a == b:
-        return 0
-    return -1 if subprocess.run(["dpkg", "--compare-versions", a, "lt", b]).returncode == 0 else 1
+    def versions(self, name: str) -> list[str]:
+        """All versions of a package, newest first."""
+        rows = self.run("apt-cache", "madison", name).stdout.splitlines()
+        found = [row.split("|")[1].strip() for row in rows if row.count("|") == 2]
+        return list(dict.fromkeys(found))
+
+    def depends(self, name: str, version: str) -> list[str]:
+        """The names of the packages that a package depends on, first alternatives only."""
+        shown = self.run("apt-cache", "show", f"{name}={version}").stdout.split("\n\n")[0]
+        fields = dict(re.findall(r"^(Pre-Depends|Depends): (.*)$", shown, re.M))
+        return [re.split(r"[ :(|]", part.strip())[0]
+                for value in fields.values() for part in value.split(",")]
+
+    def plan(self, *names: str) -> list[Deb]:
+        """The packages that have to be fetched for these and all that they depend on."""
+        # What has been downloaded is not listed, so it is told of another folder of downloads.
+        elsewhere = f"Dir::Cache::Archives={self.home}/cache/none"
+        listed = self.run("apt-get", "install", "--print-uris", "-y", "-o", elsewhere, *names)
+        return list(_debs(listed.stdout))
+
+    def download(self, step: Step, *names: str) -> Path:
+        """Fetch packages with what they depend on; returns the folder with the files."""
+        self.run("apt-get", "install", "--download-only", "-y", *names, step=step)
+        return self.home / "cache/archives"
+
+    def plan_exact(self, *names: str) -> list[Deb]:
+        """Packages named as NAME or NAME=VERSION, without what they depend on."""
+        return list(_debs(self.run("apt-get", "download", "--print-uris", *names).stdout))
+
+    def download_exact(self, step: Step, *names: str) -> Path:
+        """Fetch packages without what they depend on; returns the folder with the files."""
+        folder = self.home / "cache/exact"
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        # apt-get download knows no other place than the current folder.
+        self.run("apt-get", "download", *names, step=step, cwd=folder)
+        return folder
 
 
-def _is(path: Path, package: Package) -> bool:
-    if path.stat().st_size != package.size:
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == package.sha256
-
-
-def _show_progress(folder: Path, package: Package) -> None:
-    """A count of megabytes, where a person looks on."""
-    if sys.stderr.isatty():
-        done = sum(f.stat().st_size for f in folder.glob(f"{package.name}_*")) >> 20
-        print(f"\r{package.name}: {done} of {package.size >> 20} MB ", end="", file=sys.stderr)
-
-
-def _complaint(stderr: str) -> str:
-    """What says most in apt's errors: its first error line without the hint to look above."""
-    lines = [
-        line for line in stderr.splitlines() if line.startswith(("E:", "W:", "Error:", "Warning:"))
-    ]
-    return re.sub(r"^\w+:\s*", "", lines[0]) if lines else stderr.strip()[-200:]
-
-
-def _raise_if_full(stderr: str, folder: Path) -> None:
-    if re.search(r"No space left on device|enough free space|\(28:", stderr):
-        raise disk_full(folder)
+def _debs(listing: str) -> Iterator[Deb]:
+    """What `--print-uris` lists: 'URI' FILE SIZE HASH, with names as apt keeps the files."""
+    for file, size in re.findall(r"^'\S+' (\S+\.deb) (\d+) ", listing, re.M):
+        name, version, _ = file.removesuffix(".deb").split("_")
+        yield Deb(name, unquote(version), int(size), file)

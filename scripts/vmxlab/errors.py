@@ -8,14 +8,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# Exit statuses that mean the lab or its set-up, never the result of a test.
+USAGE = 64
+LAB_FAILED = 69
+# Those of scripts/setup, whose help explains them.
+UNFIT = 3
+NO_ROOT = 4
+UNREACHABLE = 5
+UNVERIFIED = 6
+NO_SPACE = 8
+
 
 class LabError(Exception):
     """A failure of the lab: what failed and with which value, and what to do next."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", status: int = LAB_FAILED) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.status = status
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
@@ -26,7 +37,8 @@ def disk_full(folder: Path) -> LabError:
     return LabError(
         f"the disk that holds {folder} is full",
         "Free some space (`make cache-size`, `make clean-cache`), or name another cache folder "
-        "with VMXSCOPE_CACHE. What is complete stays valid; a lab takes about 12 GB.",
+        "with VMXSCOPE_CACHE. What is complete stays valid, and the next run goes on from it.",
+        NO_SPACE,
     )
 
 
@@ -42,5 +54,6 @@ def writing(folder: Path) -> Iterator[None]:
             raise LabError(
                 f"cannot write to {folder}: {error.strerror}",
                 "Make it writable, or name another cache folder with VMXSCOPE_CACHE.",
+                NO_SPACE,
             ) from error
         raise

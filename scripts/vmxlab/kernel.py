@@ -1,5 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The lab's kernels: source, configuration, stock and patched builds."""
+"""The lab's kernels: a base, which boots, and the KVM modules that go with it.
+
+A base is an image and the headers that modules for it are built against:
+Debian's own kernels as they are, or a small one of ours, which boots in a
+fraction of the time. A set of KVM modules is stock, with our series, a
+course's, or a folder's. So a change to KVM never rebuilds a kernel.
+"""
+
+from __future__ import annotations
 
 import os
 import re
@@ -10,54 +18,84 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import cache, source, toolchain
-from .errors import LabError
-from .progress import Step
-from .toolchain import REPO
+from vmxlab import REPO, cache, source, tools
+from vmxlab.errors import LabError
+from vmxlab.progress import Step
 
 CONFIGS = REPO / "tests/kernel"
 # A change to how kernels are built must change this, and so every key.
-RECIPE = 1
-# Lines that make prints for a whole build, for the progress estimate only.
-ESTIMATE = {"whole": 1800, "again": 420}
+RECIPE = 2
+# Files that a whole build of a small kernel compiles, for the progress estimate only.
+ESTIMATE = 1300
 STEP = re.compile(rb"^  (?:[A-Z]+ |[A-Z]+\t)")
+# Sources that no lab kernel compiles; their Kconfig files stay.
+UNUSED = (
+    "Documentation/*", "sound/*.[ch]", "drivers/gpu/*.[ch]", "drivers/net/ethernet/*.[ch]", "drivers/net/wireless/*.[ch]",
+    "drivers/media/*.[ch]", "drivers/infiniband/*.[ch]", "drivers/scsi/*.[ch]",
+    "drivers/staging/*.[ch]", "drivers/iio/*.[ch]", "tools/perf/*", "tools/testing/selftests/bpf/*",
+    *(f"arch/{name}/*" for name in (
+        "alpha", "arc", "arm", "arm64", "csky", "hexagon", "loongarch", "m68k", "microblaze",
+        "mips", "nios2", "openrisc", "parisc", "powerpc", "riscv", "s390", "sh", "sparc", "um",
+        "xtensa")),
+)
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """A built kernel: its tree (objects are beside the sources) and its names."""
+class Base:
+    """A kernel that boots: its image, and the folder that modules are built against."""
 
-    tree: Path
+    name: str
     series: str
-    version: str
-    patched: bool
+    version: str  # what uname -r says in it
+    image: Path
+    headers: Path
     key: str
 
-    @property
-    def image(self) -> Path:
-        """The bootable image, for the lab's machine and its guest alike."""
-        return self.tree / "arch/x86/boot/bzImage"
 
-    def modules(self) -> list[Path]:
-        """The modules that were built: KVM's, and those that they need."""
-        order = (self.tree / "modules.order").read_text(encoding="ascii").split()
-        return [self.tree / Path(name).with_suffix(".ko") for name in order]
+@dataclass(frozen=True)
+class KvmSet:
+    """KVM's modules, and those that they need, in the order in which they load."""
 
-
-def fragments(series: str, patched: bool) -> list[Path]:
-    """The configuration fragments that a kernel is made of, in order."""
-    names = [CONFIGS / f"{n}.config" for n in ("base", "guest", "rust", "kvm", "trace", "trim")]
-    own = CONFIGS / f"{series}.config"
-    names += [own] if own.exists() else []
-    return names + ([CONFIGS / "patched.config"] if patched else [])
+    name: str
+    modules: list[Path]
+    key: str
 
 
-def run_make(tree: Path, *arguments: str, step: Step | None = None) -> None:
-    """Run make in a kernel tree; on failure show the lines that say why."""
-    command = ["make", f"LLVM={toolchain.llvm()}", f"-j{toolchain.jobs()}", *arguments]
-    tail: deque[bytes] = deque(maxlen=60)
+def names() -> list[str]:
+    """All bases that there are by name."""
+    small = [f"small-{path.name}" for path in (REPO / "patches").iterdir()]
+    return [*sorted(small), *(f"debian-{series}" for series in source.SERIES)]
+
+
+def base(name: str) -> Base:
+    """A base by its name, fetched or built unless it is kept."""
+    kind, _, series = name.partition("-")
+    if name not in names():
+        raise LabError(f"there is no base {name!r}", f"There are: {', '.join(names())}.")
+    if kind == "small":
+        return _small(series)
+    debian = source.debian_kernel(series)
+    return Base(name, series, debian.release, debian.image, debian.headers,
+                cache.digest(name, debian.release, debian.package_version))
+
+
+def compilers() -> list[str]:
+    """What builds kernels and modules, as it goes into their keys."""
+    return tools.versions("gcc-14", "gcc-12", "binutils", "rustc", "rust-src")
+
+
+def run_make(tree: Path, *arguments: str, step: Step | None = None) -> str:
+    """Run make in a folder; on failure show the lines that say why. Returns its last output."""
+    command = ["make", f"-j{jobs()}", *arguments]
+    tail: deque[bytes] = deque(maxlen=200)
+    environment = {k: v for k, v in os.environ.items()
+                   # Flags meant for our own make or for other programs would leak into
+                   # the kernel's build, and past the key of what is built.
+                   if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ARCH", "CROSS_COMPILE",
+                                "KBUILD_OUTPUT", "LLVM", "KCFLAGS", "W", "M", "O")}
+    environment |= {"KBUILD_BUILD_USER": "vmxscope", "KBUILD_BUILD_HOST": "lab"}
     with subprocess.Popen(
-        command, cwd=tree, env=toolchain.make_env(), stdin=subprocess.DEVNULL,
+        command, cwd=tree, env=environment, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as process:
         assert process.stdout is not None
@@ -65,8 +103,8 @@ def run_make(tree: Path, *arguments: str, step: Step | None = None) -> None:
             tail.append(line)
             if step and STEP.match(line):
                 step.tick()
+    text = b"".join(tail).decode(errors="replace")
     if process.returncode:
-        text = b"".join(tail).decode(errors="replace")
         if "No space left on device" in text:
             raise LabError(
                 f"the disk that holds {tree} is full",
@@ -79,14 +117,26 @@ def run_make(tree: Path, *arguments: str, step: Step | None = None) -> None:
             f"`{' '.join(command)}` failed in {tree} with status {process.returncode}:\n{shown}",
             "The same command in that folder shows all of its output.",
         )
+    return text
 
 
-def configure(tree: Path, series: str, patched: bool) -> None:
+def jobs() -> int:
+    """How many compilers may run at once."""
+    return len(os.sched_getaffinity(0))
+
+
+def fragments(series: str) -> list[Path]:
+    """The configuration fragments that a small kernel is made of, in order."""
+    own = CONFIGS / f"{series}.config"
+    common = [p for p in sorted(CONFIGS.glob("*.config")) if not p.stem[0].isdigit()]
+    return common + ([own] if own.exists() else [])
+
+
+def configure(tree: Path, parts: list[Path]) -> None:
     """Merge the fragments onto tinyconfig, and check that each option took."""
     run_make(tree, "-s", "tinyconfig")
-    parts = fragments(series, patched)
     merge = ["scripts/kconfig/merge_config.sh", "-m", ".config", *map(str, parts)]
-    subprocess.run(merge, cwd=tree, env=toolchain.make_env(), check=True, capture_output=True)
+    subprocess.run(merge, cwd=tree, check=True, capture_output=True)
     run_make(tree, "-s", "olddefconfig")
     check_config((tree / ".config").read_text(encoding="utf-8"), parts)
 
@@ -118,142 +168,95 @@ def check_config(config: str, parts: list[Path]) -> None:
         )
 
 
-def get(series: str, patched: bool = False, tree: Path | None = None) -> Kernel:
-    """The kernel of a series, or of the user's own tree, built unless it is kept."""
-    own = tree or (Path(t) if (t := os.environ.get("KERNEL_TREE")) else None)
-    if own:
-        return _from_tree(own.resolve(), patched)
-    return _from_source(source.fetch(series, cache.root()), patched)
-
-
-def _key(origin: list[str], series: str, patched: bool) -> str:
-    parts: list[object] = [RECIPE, origin, toolchain.versions(), fragments(series, patched)]
-    if patched:
-        parts += patch_inputs(series)
-    return cache.digest(*parts)
-
-
-def has_series(series: str) -> bool:
-    """Whether there is a patch series of ours for these kernels."""
-    return any((REPO / "patches" / series).glob("*.patch"))
-
-
-def patch_inputs(series: str) -> list[Path]:
-    """All files of ours that go into a patched kernel."""
-    room = REPO / "kvm-instrumentation"
-    # What cargo alone reads is not among them.
-    ours = [p for p in (*room.glob("*"), *room.glob("src/*"))
-            if p.is_file() and p.name != "Cargo.toml"]
-    scripts = [REPO / "scripts" / name for name in ("patch-kernel", "kvmseries.py")]
-    return [REPO / "patches" / series, *scripts, *sorted(ours)]
-
-
-def _from_source(src: "source.KernelSource", patched: bool) -> Kernel:
-    origin = [src.series, src.debian_version]
-    if not src.debian_version:  # A tarball that the user put there.
-        origin += [src.version, str(src.tarball.stat().st_mtime_ns), str(src.tarball.stat().st_size)]
-    key = _key(origin, src.series, patched)
-    what = f"Linux {src.version}{' with our patches' if patched else ''}"
-
-    def unpack(tree: Path) -> None:
-        with Step(f"Unpacking Linux {src.version}"):
-            command = ["tar", "xf", str(src.tarball), "-C", str(tree), "--strip-components=1"]
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-            if result.returncode:
-                if "No space left" not in result.stderr:
-                    source.discard(src)
-                raise LabError(
-                    f"{src.tarball} cannot be unpacked: {result.stderr.strip()[-400:]}",
-                    "Check the free space with df. An archive that was broken has been removed: "
-                    "the next run fetches it again.",
-                )
+def _small(series: str) -> Base:
+    """Our small kernel of a series, from Debian's source of it; or of KERNEL_TREE."""
+    if own := os.environ.get("KERNEL_TREE"):
+        return _from_tree(Path(own).resolve())
+    debian = source.debian_kernel(series)
+    parts = fragments(series)
+    key = cache.digest(RECIPE, debian.package_version, compilers(), parts, UNUSED)
 
     def fill(tree: Path) -> None:
-        if patched:
-            copy_tree(_from_source(src, False).tree, tree)
-        else:
-            unpack(tree)
+        archive = source.tarball(series)
+        with Step(f"Unpacking Linux {debian.version}"):
+            source.unpack(archive, tree, without=UNUSED)
 
-    folder = cache.entry(
-        "kernels", key, lambda f: _build(f, fill, src.series, patched, what),
-        resume=True, what=what,
-    )
-    return Kernel(folder / "tree", src.series, src.version, patched, key)
+    return _built(f"small-{series}", series, key, fill, f"a small Linux {debian.version}", parts)
 
 
-def _build(
-    folder: Path, fill: Callable[[Path], None], series: str, patched: bool, what: str
-) -> None:
-    """Fill `folder/tree` once, then configure and build it.
-
-    An interrupted fill is done again from nothing, an interrupted build goes on.
-    """
-    tree, filled = folder / "tree", folder / "filled"
-    if not filled.exists():
-        if tree.exists():
-            shutil.rmtree(tree)
-        tree.mkdir()
-        fill(tree)
-        filled.touch()
-    if patched:
-        command = [str(REPO / "scripts/patch-kernel"), "apply", str(tree)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise LabError(f"our series does not go onto {what}:\n{done.stderr.strip()}",
-                           "`make patch KERNEL_TREE=...` tries it on a tree of your own.")
-    configure(tree, series, patched)
-    # The stock build was copied for a kernel with our patches, but not for the user's own tree.
-    built = (tree / "vmlinux").exists()
-    with Step(f"Building {what}", ESTIMATE["again" if built else "whole"]) as step:
-        run_make(tree, "bzImage", "modules", step=step)
-
-
-def copy_tree(old: Path, new: Path) -> None:
-    """Copy a built tree, times included, so that make sees nothing to do."""
-    command = ["cp", "-a", "--reflink=auto", f"{old}/.", str(new)]
-    with Step("Copying the stock build"):
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise LabError(f"the copy of {old} failed: {result.stderr.strip()[-400:]}",
-                       "Check the free space with df.")
-
-
-def series_of(tree: Path) -> tuple[str, str]:
-    """The series and the version that a tree's Makefile states."""
-    try:
-        text = (tree / "Makefile").read_text(encoding="utf-8")
-        number = {
-            name: re.search(rf"^{name} = *(\S*)$", text, re.M)[1]  # type: ignore[index]
-            for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL", "EXTRAVERSION")
-        }
-    except (OSError, TypeError) as error:
-        raise LabError(
-            f"{tree} is not a kernel source tree: {error}",
-            "KERNEL_TREE= takes the top folder of one, where its Makefile is.",
-        ) from error
-    series = f"{number['VERSION']}.{number['PATCHLEVEL']}"
-    return series, f"{series}.{number['SUBLEVEL']}{number['EXTRAVERSION']}"
-
-
-def _from_tree(own: Path, patched: bool) -> Kernel:
-    """Build a copy of the user's tree; the tree itself is left alone."""
-    series, version = series_of(own)
-    skip = ("--exclude=.git", "--exclude=*.o", "--exclude=*.cmd", "--exclude=*.ko",
-            "--exclude=/vmlinux*", "--exclude=/.config*")
+def _from_tree(own: Path) -> Base:
+    """The small kernel of the user's own tree: of a copy, the tree itself is left alone."""
+    version = tree_version(own)
+    series = ".".join(version.split(".")[:2])
     listing = subprocess.run(
         ["find", ".", "-name", ".git", "-prune", "-o", "-name", "*.[chSK]*", "-printf",
          "%P %s %T@\n", "-o", "-name", "*.rs", "-printf", "%P %s %T@\n"],
         cwd=own, capture_output=True, text=True, check=True,
     )
     files = sorted(line for line in listing.stdout.splitlines() if ".cmd" not in line)
-    key = _key([str(own), *files], series, patched)
-    what = f"Linux {version} of {own}{' with our patches' if patched else ''}"
+    parts = fragments(series)
+    key = cache.digest(RECIPE, str(own), files, compilers(), parts)
+    skip = ("--exclude=.git", "--exclude=*.o", "--exclude=*.cmd", "--exclude=*.ko",
+            "--exclude=/vmlinux*", "--exclude=/.config*")
 
     def fill(tree: Path) -> None:
         with Step(f"Copying {own}"):
             subprocess.run(["rsync", "-a", *skip, f"{own}/", f"{tree}/"], check=True)
 
-    folder = cache.entry(
-        "kernels", key, lambda f: _build(f, fill, series, patched, what), resume=True, what=what
-    )
-    return Kernel(folder / "tree", series, version, patched, key)
+    return _built("tree", series, key, fill, f"a small Linux {version} of {own}", parts)
+
+
+def _built(name: str, series: str, key: str, fill: Callable[[Path], None], what: str,
+           parts: list[Path]) -> Base:
+    """Fill a tree once, then configure and build it.
+
+    An interrupted fill is done again from nothing, an interrupted build goes on.
+    """
+
+    def build(folder: Path) -> None:
+        tree, filled = folder / "tree", folder / "filled"
+        if not filled.exists():
+            if tree.exists():
+                shutil.rmtree(tree)
+            tree.mkdir()
+            fill(tree)
+            filled.touch()
+        configure(tree, parts)
+        with Step(f"Building {what}", ESTIMATE) as step:
+            run_make(tree, "bzImage", "modules", step=step)
+
+    tree = cache.entry("kernels", key, build, resume=True, what=what) / "tree"
+    release = (tree / "include/config/kernel.release").read_text(encoding="ascii").strip()
+    return Base(name, series, release, tree / "arch/x86/boot/bzImage", tree, key)
+
+
+def tree_version(tree: Path) -> str:
+    """The version that a kernel tree's Makefile states."""
+    try:
+        text = (tree / "Makefile").read_text(encoding="utf-8")
+    except OSError as error:
+        raise LabError(
+            f"{tree} is not a kernel source tree: {error}",
+            "Name the top folder of one, where its Makefile is.",
+        ) from error
+    number = [re.search(rf"^{name} = *(\S*)$", text, re.M)
+              for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL", "EXTRAVERSION")]
+    if not all(number):
+        raise LabError(
+            f"{tree}/Makefile states no kernel version, so {tree} is not a kernel source tree",
+            "Name the top folder of one, where its Makefile is.",
+        )
+    return "{}.{}.{}{}".format(*(match[1] for match in number if match))
+
+
+def kvm_set(of: Base, name: str) -> KvmSet:
+    """KVM's modules for a base: "stock", "patched", "course", or a folder that holds them."""
+    from vmxlab import kvm  # It needs this module's names.
+
+    if name == "stock":
+        modules = kvm.stock(of)
+    elif "/" in name or Path(name).is_dir():
+        modules = sorted(Path(name).glob("*.ko"), key=lambda path: kvm.ORDER.index(path.name))
+    else:
+        modules = kvm.built(of, name)
+    return KvmSet(name, modules, cache.digest(modules))

@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0
 """Progress of long steps: one line that moves on a terminal, plain lines elsewhere."""
 
+import os
 import sys
 import time
 from types import TracebackType
 
 
 class Step:
-    """A long step that counts the parts of it that are done.
+    """A long step that counts the parts of it that are done, or tells its share.
 
     On a terminal its line is rewritten about ten times a second; elsewhere a
-    line is printed at the start, every 30 seconds, and at the end.
+    line is printed at the start, every 30 seconds, and at the end. The file that
+    VMXSCOPE_STEPS names, if any, gets a line `SECONDS<tab>TITLE` for each.
     """
 
     def __init__(self, title: str, estimate: int = 0, unit: str = "files") -> None:
         self.title, self.estimate, self.unit = title, estimate, unit
         self.count = 0
+        self.percent = 0.0
         self.start = self.shown = time.monotonic()
         self.live = sys.stderr.isatty()
         if not self.live:
@@ -26,14 +29,26 @@ class Step:
 
     def _line(self) -> str:
         took = time.monotonic() - self.start
-        of = f" of about {self.estimate}" if self.estimate >= self.count > 0 else ""
-        share = f" {min(99, 100 * self.count // self.estimate):2d}%" if self.estimate else ""
-        done = f" {self.count}{of} {self.unit}" if self.count else ""
-        return f"{self.title}:{share}{done}, {int(took) // 60}:{int(took) % 60:02d}"
+        percent = self.percent
+        done = f", {self.count:,} {self.unit}" if self.count else ""
+        if self.estimate and self.count:
+            percent = min(99.0, 100 * self.count / self.estimate)
+        line = f"{self.title}: {int(percent):2d}%{done}, {clock(took)}"
+        if percent >= 5 and took > 2:
+            line += f", about {clock(took * (100 - percent) / percent)} more"
+        return line
 
     def tick(self, count: int = 1) -> None:
         """Count parts that were done, and show it if it is time to."""
         self.count += count
+        self._show()
+
+    def share(self, percent: float) -> None:
+        """Tell how much of the step is done, and show it if it is time to."""
+        self.percent = percent
+        self._show()
+
+    def _show(self) -> None:
         now = time.monotonic()
         if now - self.shown >= (0.1 if self.live else 30):
             self.shown = now
@@ -54,3 +69,11 @@ class Step:
         took = time.monotonic() - self.start
         end = "failed after" if kind else "done in"
         self._print(f"{chr(13) + chr(27) + '[K' if self.live else ''}{self.title}: {end} {took:.1f} s")
+        if (log := os.environ.get("VMXSCOPE_STEPS")) and not kind:
+            with open(log, "a", encoding="utf-8") as file:
+                file.write(f"{took:.1f}\t{self.title}\n")
+
+
+def clock(seconds: float) -> str:
+    """Seconds as M:SS."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
