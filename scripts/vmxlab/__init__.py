@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What scripts/lab and its companions are made of: tools, kernels, images, machines."""
+"""What the programs in scripts/ are made of: kernels, machines, experiments, the benchmark."""
 
 from pathlib import Path
 

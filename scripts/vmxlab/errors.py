@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What goes wrong in the lab itself, as opposed to in what it tests."""
+"""What goes wrong in the programs and the lab, as opposed to in what the lab tests."""
 
 from __future__ import annotations
 
@@ -8,21 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Exit statuses that mean the lab or its set-up, never the result of a test.
-USAGE = 64
-LAB_FAILED = 69
-# Those of scripts/setup, whose help explains them.
-UNFIT = 3
-NO_ROOT = 4
-UNREACHABLE = 5
-UNVERIFIED = 6
-NO_SPACE = 8
+# What a program ends with when it is not the result of what it ran: as sysexits(3) has it.
+USAGE, UNAVAILABLE = 64, 69
+# Those of the set-up, which the help of scripts/setup explains.
+UNFIT, NO_ROOT, UNREACHABLE, UNVERIFIED, NO_SPACE = 3, 4, 5, 6, 8
 
 
 class LabError(Exception):
-    """A failure of the lab: what failed and with which value, and what to do next."""
+    """What failed and with which value, what to do next, and the program's exit status."""
 
-    def __init__(self, message: str, hint: str = "", status: int = LAB_FAILED) -> None:
+    def __init__(self, message: str, hint: str = "", status: int = UNAVAILABLE) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint

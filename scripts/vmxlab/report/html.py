@@ -6,13 +6,12 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-STYLE = """\
-:root { color-scheme: light dark; --ink: #1c2024; --dim: #62686f; --paper: #fff; --line: #d9dce1;
- --yes: #0072b2; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --dim: #9aa1a9; --paper: #14171a;
- --line: #353b42; --yes: #56b4e9; } }
-@media print { :root { --ink: #000; --dim: #444; --paper: #fff; --line: #bbb; --yes: #0072b2; }
- section, figure { break-inside: avoid; } * { print-color-adjust: exact; } }
+from . import palette
+
+COLOURS = palette.style(":root{{--ink:{ink};--dim:{dim};--paper:{paper};--line:{line};--yes:{yes}}}")
+STYLE = COLOURS + """
+:root { color-scheme: light dark; }
+@media print { section, figure { break-inside: avoid; } * { print-color-adjust: exact; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 2rem 1rem 4rem; max-width: 66rem; background: var(--paper);
  color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
