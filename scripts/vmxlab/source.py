@@ -98,7 +98,7 @@ def tarball(series: str) -> Path:
         with Step(f"Fetching {package} {kernel.package_version}, {size / 1e6:.0f} MB") as step:
             debs = tools.apt().download_exact(step, wanted)
         deb = next(debs.glob(f"{package}_*.deb"))
-        subprocess.run(f"dpkg-deb --fsys-tarfile '{deb}' | tar -x -C '{folder}' --strip-components=4"
+        subprocess.run(f"dpkg-deb --fsys-tarfile '{deb}' | tar -x -C '{folder}' --strip-components=3"
                        f" ./usr/src/{package}.tar.xz", shell=True, check=True)
         deb.unlink()
 

@@ -41,7 +41,7 @@ SETS = {
     "test": (
         *LAB, "gcc-12", "bindgen", "rustfmt", "rust-clippy", "python3-pytest",
         "python3-pytest-xdist", "python3-pip", "mypy", "shellcheck", "tmux", "procps", "dpkg-dev",
-        "perl", "apt", "dkms", "chromium", "prometheus", "python3-rich",
+        "perl", "apt", "mmdebstrap", "dkms", "chromium", "prometheus", "python3-rich",
     ),
     "bench": (*LAB, "linux-perf", "valgrind"),
 }
