@@ -31,7 +31,7 @@ bench: setup ## What accounting costs, against every alternative (under 20 minut
 	@scripts/bench
 
 bench-exit: setup ## What counting adds to a VM exit, in counts of the guest's TSC
-	@scripts/bench-exit
+	@scripts/bench --only cpuid
 
 experiments: setup ## All experiments, each with a report in out/ (under 30 minutes)
 	@scripts/experiment all

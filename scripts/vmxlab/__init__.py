@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What scripts/lab and its companions are made of: kernels, images, machines."""
+"""What the programs in scripts/ are made of: kernels, machines, experiments, the benchmark."""
+
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What goes wrong in the lab itself, as opposed to in what it tests."""
+"""What goes wrong in the programs and the lab, as opposed to in what the lab tests."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# What a program ends with, as sysexits(3) has them.
+USAGE, UNAVAILABLE = 64, 69
+
 
 class LabError(Exception):
-    """A failure of the lab: what failed and with which value, and what to do next."""
+    """What failed and with which value, what to do next, and the program's exit status."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", status: int = UNAVAILABLE) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.status = status
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message

@@ -5,9 +5,8 @@ import json
 import os
 import re
 import subprocess
-from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[2]
+from vmxlab import REPO
 
 
 def version(text: str) -> tuple[int, ...]:
@@ -18,9 +17,10 @@ def version(text: str) -> tuple[int, ...]:
 def test_no_package_asks_for_a_newer_rust_than_setup_does() -> None:
     # Debian 13's own rustc is the oldest: without rustup, setup takes that.
     setup = (REPO / "scripts/setup").read_text(encoding="utf-8")
-    oldest = re.search(r"^RUST_MIN=([\d.]+)", setup, re.M).group(1)
-    done = subprocess.run([os.environ.get("CARGO", "cargo"), "metadata", "--format-version", "1", "--locked"],
-                          cwd=REPO, capture_output=True, text=True, check=True)
+    [oldest] = re.findall(r"^RUST_MIN=([\d.]+)", setup, re.M)
+    cargo = os.environ.get("CARGO", "cargo")
+    done = subprocess.run([cargo, "metadata", "--format-version", "1", "--locked"], cwd=REPO,
+                          capture_output=True, text=True, check=True)
     packages = json.loads(done.stdout)["packages"]
     assert len(packages) > 50
     newer = {f"{one['name']} {one['version']}": one["rust_version"] for one in packages

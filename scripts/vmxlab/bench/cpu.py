@@ -10,10 +10,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from vmxlab import toolchain
+from vmxlab import REPO
 from vmxlab.errors import LabError
 
-REPO = Path(__file__).resolve().parents[2]
 # What each design of kvm-instrumentation/benches/designs is.
 DESIGNS = {
     "floor": "the clock read twice",
@@ -43,8 +42,6 @@ FEW, MANY = 10_000, 20_000
 def cargo(out: Path, *words: str) -> str:
     """What `cargo bench` prints; raises with it if it fails."""
     env = os.environ | {"CRITERION_HOME": str(out / "criterion")}
-    env |= {"LIBCLANG_PATH": toolchain.chosen()["LIBCLANG_PATH"]}
-    env["PATH"] = f"{Path(toolchain.chosen()['CARGO']).parent}:{env.get('PATH', '')}"
     command = ["cargo", "bench", "-q", "--package", "exit-stats", *words]
     done = subprocess.run(command, cwd=REPO, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -84,7 +81,7 @@ def criterion(out: Path, short: bool) -> dict[str, dict[str, float]]:
 
     def median(*names: str) -> float:
         path = out.joinpath("criterion", *names, "new/estimates.json")
-        return json.loads(path.read_text(encoding="utf-8"))["median"]["point_estimate"]
+        return float(json.loads(path.read_text(encoding="utf-8"))["median"]["point_estimate"])
 
     found["record"] = {name: round(median("record", name) / 1000, 2) for name in DESIGNS}
     for name in READINGS:
@@ -119,8 +116,8 @@ def model() -> str:
     """What this machine's CPU says of itself."""
     text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     names = re.findall(r"^model name\s*: (.*)$", text, re.M)
-    number = {key: value for key, value in
-              re.findall(r"^(cpu family|model|stepping)\s*: (\d+)$", text, re.M)}
+    number = dict(re.findall(r"^(cpu family|model|stepping)\s*: (\d+)$", text, re.M))
     virtual = ", a virtual machine" if re.search(r"^flags.* hypervisor\b", text, re.M) else ""
-    return (f"{names[0] if names else 'unknown CPU'} (family {number.get('cpu family')}, model "
-            f"{number.get('model')}, stepping {number.get('stepping')}), {len(names)} CPUs{virtual}")
+    name = names[0] if names else "unknown CPU"
+    return (f"{name} (family {number.get('cpu family')}, model {number.get('model')}, "
+            f"stepping {number.get('stepping')}), {len(names)} CPUs{virtual}")

@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
 """Pictures as SVG that stands alone: in a page of ours, or in a README.
 
-Each has its own style sheet, so that it suits a light and a dark page. Colours
-are those of Okabe and Ito, which people tell apart who see colours otherwise.
+Each has its own style sheet, so that it suits a light and a dark page.
 """
 
 from __future__ import annotations
 
 import math
 from html import escape
+from itertools import pairwise
 
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a8f98")
+from . import palette
+from .palette import SERIES
+
 LINE = 17  # Pixels between two lines of a picture's key.
-STYLE = (
-    "<style>text{font:13px system-ui,sans-serif;fill:#1c2024}.d{fill:#62686f}"
-    ".g{stroke:#d9dce1;fill:none}.e{text-anchor:end}.m{text-anchor:middle}"
-    "@media(prefers-color-scheme:dark){text{fill:#e6e8eb}.d{fill:#9aa1a9}.g{stroke:#353b42}}"
-    "@media print{text{fill:#000}.d{fill:#444}.g{stroke:#bbb}}</style>"
-)
+STYLE = ("<style>text{font:13px system-ui,sans-serif}.g{fill:none}.e{text-anchor:end}"
+         ".m{text-anchor:middle}"
+         + palette.style("text{{fill:{ink}}}.d{{fill:{dim}}}.g{{stroke:{line}}}") + "</style>")
 
 
 def document(width: float, height: float, label: str, parts: list[str]) -> str:
@@ -40,7 +39,7 @@ def key(x: float, y: float, series: list[str], right: float = math.inf) -> tuple
     """
     drawn, left, top = [], x, y
     for place, name in enumerate(series):
-        colour = COLOURS[place % len(COLOURS)]
+        colour = SERIES[place % len(SERIES)]
         if x > left and x + 16 + 7.8 * len(name) > right:
             x, y = left, y + LINE
         drawn.append(f'<rect x="{x:g}" y="{y - 10:g}" width="11" height="11" fill="{colour}"/>')
@@ -68,7 +67,7 @@ def bars(label: str, series: list[str], rows: list[tuple[str, list[int]]]) -> st
             width = wide * math.log10(value) / decades if value > 1 else 1.5 * (value == 1)
             at = y + bar * place
             drawn.append(f'<rect x="{left}" y="{at:g}" width="{width:.1f}" height="{bar - 2}" '
-                         f'fill="{COLOURS[place % len(COLOURS)]}"/>')
+                         f'fill="{SERIES[place % len(SERIES)]}"/>')
             drawn.append(text(left + width + 6, at + bar - 3, f"{value:,}" if value else "0", "d"))
     return document(left + wide + 90, height, label, drawn)
 
@@ -84,9 +83,9 @@ def over_time(label: str, series: list[tuple[str, list[float]]], times: list[flo
     drawn, below = key(left, 16, [name for name, _ in series], left + wide)
     top = 44 + below + 15 * len(phases)
     end = times[-1]
-    long = [max(until - begin, 1e-3) for begin, until in zip([0.0, *times], times)]
+    long = [max(until - begin, 1e-3) for begin, until in pairwise([0.0, *times])]
     sums = [sum(values[i] for _, values in series) / long[i] for i in range(len(times))]
-    most = max(max(sums), 1)
+    most = max(*sums, 1)
     for quarter in range(5):
         y = top + high - high * quarter / 4
         drawn.append(f'<path class="g" d="M{left} {y:g}H{left + wide}"/>')
@@ -100,7 +99,7 @@ def over_time(label: str, series: list[tuple[str, list[float]]], times: list[flo
             y -= tall
             if tall > 0:
                 drawn.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width - .5, .5):.1f}" '
-                             f'height="{tall:.1f}" fill="{COLOURS[number % len(COLOURS)]}"/>')
+                             f'height="{tall:.1f}" fill="{SERIES[number % len(SERIES)]}"/>')
         begin = until
     for place, (at, name) in enumerate(phases):
         x, y = left + wide * at / end, 36 + below + 15 * place
@@ -129,7 +128,7 @@ def matrix(label: str, columns: list[str], rows: list[tuple[str, list[str]]]) ->
             if value not in ("0", "1"):
                 drawn.append(text(x + cell / 2, y + 12, value or "-", "d m"))
                 continue
-            look = f'fill="{COLOURS[0]}"' if value == "1" else 'class="g"'
+            look = f'fill="{SERIES[0]}"' if value == "1" else 'class="g"'
             drawn.append(f'<rect x="{x + 4}" y="{y + 2}" width="{cell - 8}" '
                          f'height="{line - 4}" {look}/>')
     return document(left + cell * len(columns) + 10, top + line * len(rows) + 8, label, drawn)

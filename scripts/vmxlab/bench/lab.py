@@ -6,15 +6,15 @@ from __future__ import annotations
 import re
 import shutil
 import statistics
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from vmxlab import REPO, guest, machine
 from vmxlab.errors import LabError
 
 from . import course
 
-REPO = Path(__file__).resolve().parents[2]
 BENCH = REPO / "tests/bench"
 KINDS = {
     "cpuid": "CPUID", "hlt": "HLT, interrupt pending", "wake": "HLT, woken by a timer",
@@ -32,6 +32,11 @@ METHODS = {
     "perf": "perf kvm stat record",
 }
 OURS = ("off", "on", "histograms")
+# The methods for one kind of exit alone: those that need nothing but the two kernels.
+ALONE = ("stock", "off", "on", "histograms", "tracepoints")
+
+# What was found of a method: figures by kind, and counts of exits.
+Method = dict[str, Any]
 
 
 @dataclass
@@ -60,39 +65,22 @@ def plan(out: Path, series: str, short: bool) -> Plan:
     return made
 
 
-def run_lab(folder: Path, *options: object) -> None:
-    """One run of the lab; raises with what it said if it fails."""
-    command = [REPO / "scripts/lab", "--quiet", "--out", folder, "--timeout", 3600, *options]
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
-                          check=False)
-    if done.returncode:
-        console = folder / "l1.console"
-        said = console.read_text(errors="replace")[-1500:] if console.exists() else ""
-        raise LabError(f"the lab ended with status {done.returncode}:\n{said}\n"
-                       f"{done.stderr[-1500:]}", f"Its files are in {folder}.")
+def run(folder: Path, *options: object) -> machine.Run:
+    """One run of the lab; raises LabError with what it said if it fails."""
+    return machine.lab(folder, "--timeout", 3600, *options).checked()
 
 
-def program(out: Path, name: str) -> Path:
-    """A C program of the benchmark, static."""
-    made = out / name
-    done = subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", made,
-                           BENCH / f"{name}.c"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise LabError(f"{name}.c could not be built:\n{done.stderr}", "`make setup` installs cc.")
-    return made
-
-
-def measure(asked: Plan) -> dict[str, dict]:
+def measure(asked: Plan) -> dict[str, Method]:
     """Figures by method, from one run of each of the two kernels."""
     out = asked.out / "lab"
     out.mkdir(parents=True, exist_ok=True)
-    found: dict[str, dict] = {}
+    found: dict[str, Method] = {}
     for name, ours in (("stock", False), ("ours", True)):
         methods = [m for m in asked.methods if (m in OURS) == ours]
         if not methods:
             continue
         print(f"bench: in the lab, {', '.join(methods)}", flush=True)
-        options = ["--kernel", asked.series, "--l1", BENCH / "methods.sh",
+        options: list[object] = ["--kernel", asked.series, "--l1", BENCH / "methods.sh",
                    *([] if ours else ["--stock"])]
         if asked.boots:
             options += ["--add", BENCH / "boot.sh", "--l2", BENCH / "boot-l2.sh"]
@@ -101,14 +89,13 @@ def measure(asked: Plan) -> dict[str, dict]:
             (out / what).write_text(f"{text}\n", encoding="ascii")
             options += ["--add", out / what]
         for what in ("exitkinds", "bpfcount"):
-            options += ["--add", program(out, what)]
+            options += ["--add", guest.build_c(BENCH / f"{what}.c", out)]
         options += ["--add-guest", out / "exitkinds"]
         if "course" in methods:
             options += ["--add", f"{course.module(asked.series)}:lab/course/kvm-intel.ko"]
         if "perf" in methods:
             options += ["--add", f"{Path(str(shutil.which('perf'))).resolve()}:usr/bin/perf"]
-        run_lab(out / name, *options)
-        found |= figures((out / name / "out/figures").read_text(encoding="ascii"), methods)
+        found |= figures(run(out / name, *options).file("figures"), methods)
     return {name: found[name] for name in METHODS if name in found}
 
 
@@ -124,9 +111,9 @@ def pairs(words: list[str]) -> dict[str, int | None]:
     return found
 
 
-def figures(text: str, methods: list[str]) -> dict[str, dict]:
+def figures(text: str, methods: list[str]) -> dict[str, Method]:
     """What methods.sh left, by method."""
-    found: dict[str, dict] = {name: {"kinds": {}, "exits": {}, "boots": []} for name in methods}
+    found: dict[str, Method] = {name: {"kinds": {}, "exits": {}, "boots": []} for name in methods}
     for line in text.splitlines():
         method, what, *words = line.split()
         one = found[method]
@@ -147,15 +134,10 @@ def figures(text: str, methods: list[str]) -> dict[str, dict]:
 def read_out(out: Path, series: str) -> dict[str, int]:
     """What one reading of all figures costs the guest: exits, and counts of its TSC."""
     print("bench: in the lab, reading from the guest", flush=True)
-    done = subprocess.run([REPO / "scripts/build-cli"], stdout=subprocess.PIPE, text=True,
-                          check=False)
-    if done.returncode:
-        raise LabError("vmxscope could not be built", "scripts/build-cli shows why.")
     folder = out / "lab/read"
-    run_lab(folder, "--kernel", series, "--l2", BENCH / "read-l2.sh",
-            "--add-guest", out / "lab/exitkinds",
-            "--add-guest", f"{done.stdout.strip()}:lab/vmxscope")
-    said = (folder / "l2.console").read_text(encoding="utf-8", errors="replace")
+    said = run(folder, "--kernel", series, "--l2", BENCH / "read-l2.sh",
+               "--add-guest", out / "lab/exitkinds",
+               "--add-guest", f"{guest.vmxscope()}:lab/vmxscope").l2
     lines = re.findall(r"read exits (\d+) reading (\d+) (\d+) nothing (\d+) (\d+)", said)
     if not lines:
         raise LabError(f"the guest left no figures:\n{said[-800:]}", f"Its files are in {folder}.")

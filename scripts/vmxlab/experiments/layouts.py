@@ -8,15 +8,16 @@ layout gets figures too: the experiment shows which.
 
 from __future__ import annotations
 
-import subprocess
+from typing import Any
 
-from vmxlab.errors import LabError
+from vmxlab import REPO, guest, views
+from vmxlab.report import html
+from vmxlab.views import TOTAL
 
-from . import common, page
+from . import common
 from .common import Experiment, grouped
 
 LAYOUTS = ("spring22", "fall22", "combined")
-TOTAL = 0xFFFF
 WHICH = {
     "spring22": "all exits FF, their cycles FE, exits by reason FD, cycles by reason FC",
     "fall22": "all exits FC, their cycles FD, exits by reason FE, cycles by reason FF",
@@ -28,15 +29,9 @@ Figures = dict[int, tuple[int, int | None] | None]
 
 def build(experiment: Experiment) -> list[str]:
     """Compile the readers; the options that put them into the guest."""
-    words: list[str] = []
+    words = []
     for name in LAYOUTS:
-        program = experiment.out / name
-        command = ["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", program,
-                   common.REPO / f"docs/course/{name}.c"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise LabError(f"docs/course/{name}.c does not compile: {done.stderr.strip()}",
-                           "`make setup` installs cc and a static C library.")
+        program = guest.build_c(REPO / f"docs/course/{name}.c", experiment.out)
         words += ["--add-guest", f"{program}:lab/{name}"]
     return words
 
@@ -78,13 +73,13 @@ def run(experiment: Experiment) -> None:
     """Make the experiment, and its report."""
     options = build(experiment)
     experiment.say("three readers under three layouts")
-    out = experiment.lab("layouts", "--l1", common.SCRIPTS / "layouts-l1",
+    lab = experiment.lab("layouts", "--l1", common.SCRIPTS / "layouts-l1",
                          "--l2", common.SCRIPTS / "layouts-l2", *options,
-                         "--add-guest", f"{common.program()}:lab/vmxscope")
-    said = common.parts(common.read(out / "guest"))
+                         "--add-guest", f"{guest.vmxscope()}:lab/vmxscope")
+    said = views.parts(lab.file("guest"))
     results, tables = {}, {}
     for layout in LAYOUTS:
-        tables[layout] = tuple(common.raw_table(common.read(out / f"{layout}.{when}"))
+        tables[layout] = tuple(views.table(lab.file(f"{layout}.{when}")).rows
                                for when in ("before", "after"))
         for reader in LAYOUTS:
             read = printed(said[f"{layout}/{reader}"])
@@ -93,7 +88,7 @@ def run(experiment: Experiment) -> None:
                 "layout": layout, "reader": reader, "fits": not bad, "wrong": bad,
                 "printed": {("all" if reason == TOTAL else str(reason)): figures
                             for reason, figures in read.items()}}
-    shown = page.Page("The course's readers under each layout", experiment.about())
+    shown = html.Page("The course's readers under each layout", experiment.about())
     shown.text("Each reader is a C program of docs/course/, in the nested guest. Its figures fit "
                "if each lies between the host's own (debugfs) before and after it ran.")
     shown.table(["reader", *(f"layout {layout}" for layout in LAYOUTS)], [
@@ -118,7 +113,7 @@ def run(experiment: Experiment) -> None:
         for layout, (before, after) in tables.items()}})
 
 
-def summary(result: dict) -> str:
+def summary(result: dict[str, Any]) -> str:
     """A cell of the table."""
     if result["fits"]:
         return "all figures fit"

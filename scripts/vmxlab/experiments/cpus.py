@@ -12,11 +12,13 @@ import json
 import os
 import re
 import subprocess
+from typing import Any
 
-from vmxlab import bochs, newbochs
+from vmxlab import bochs, guest, newbochs
 from vmxlab.errors import LabError
+from vmxlab.report import html, svg
 
-from . import common, page, svg
+from . import common
 from .common import Experiment
 
 # Bochs' models of Intel CPUs of 64 bits from the first with VMX on: the name of
@@ -49,6 +51,9 @@ APPEND = {
     # kernel panics. 600 is CPUID's bit for AMX tiles in the kernel's numbering.
     "sapphire_rapids": "clearcpuid=600",
 }
+# What is found of a model, as the report has it, and what may be set, by section and name.
+Entry = dict[str, Any]
+Capabilities = dict[str, dict[str, int]]
 SHORT = ("core2_penryn_t9600", "corei7_haswell_4770")
 
 
@@ -75,9 +80,9 @@ def emulators(experiment: Experiment) -> list[str]:
     return found
 
 
-def capabilities(caps: dict) -> dict[str, dict[str, int]]:
+def capabilities(caps: dict[str, Any]) -> Capabilities:
     """What may be set, by section: 1 or 0, or the value of a field that is a number."""
-    found: dict[str, dict[str, int]] = {}
+    found: Capabilities = {}
     for section in caps["sections"]:
         bits = {one["name"]: int(one["can_set"]) for one in section.get("controls", ())}
         # A field whose value is shown as Yes or No is a capability as well.
@@ -88,33 +93,30 @@ def capabilities(caps: dict) -> dict[str, dict[str, int]]:
     return found
 
 
-def one(experiment: Experiment, program: str, version: str, model: str) -> dict:
+def one(experiment: Experiment, program: str, version: str, model: str) -> Entry:
     """Run one model: its capabilities, or what went wrong."""
     name = f"{version}-{model}"
-    found: dict = {"bochs": version, "model": model, "generation": GENERATIONS[model]}
+    found: Entry = {"bochs": version, "model": model, "generation": GENERATIONS[model]}
     # A newer Bochs' newest models mostly stand still or have the kernel crash.
     limit = 300 if program == str(bochs.find().program) else 90
     append = ["--append", APPEND[model]] if model in APPEND else []
-    out = experiment.lab(name, "--stock", "--cpu", model, "--l1", common.SCRIPTS / "cpus-l1",
-                         *append, timeout=limit, may_fail=True,
-                         env=os.environ | {"BOCHS": program})
-    if out is None:
-        runs = experiment.out / "runs" / name
-        said = common.read(runs / "l1.console") if (runs / "l1.console").exists() else ""
-        last = [line for line in said.splitlines() if line.strip()][-1:] or ["no output"]
-        reason = common.read(runs / "stderr").strip().splitlines() or [""]
+    run = experiment.lab(name, "--stock", "--cpu", model, "--l1", common.SCRIPTS / "cpus-l1",
+                         *append, timeout=limit, may_fail=True, env={"BOCHS": program})
+    if run.status:
+        last = [line for line in run.l1.splitlines() if line.strip()][-1:] or ["no output"]
+        reason = run.stderr.strip().splitlines() or [""]
         return found | {"failed": f"{reason[0]} Last line: {last[0][-160:]}"}
-    log = out / "vmx_caps.log"
-    if (out / "refused").exists():
-        return found | {"failed": common.read(log).strip() or common.read(out / "refused").strip()}
-    caps = json.loads(common.vmxscope("caps", "--json", "--from", log))
+    if (run.out / "out/refused").exists():
+        return found | {"failed": run.file("vmx_caps.log").strip() or run.file("refused").strip()}
+    log = run.out / "out/vmx_caps.log"
+    caps = json.loads(guest.run_vmxscope("caps", "--json", "--from", log))
     del caps["source"]
-    said = re.search(r": (.*)", common.read(out / "cpu"))
+    said = re.search(r": (.*)", run.file("cpu"))
     return found | {"cpu": said[1].strip() if said else "", "caps": caps,
-                    "flags": common.read(out / "flags").partition(":")[2].split()}
+                    "flags": run.file("flags").partition(":")[2].split()}
 
 
-def brought(atlas: list[dict]) -> list[dict]:
+def brought(atlas: list[Entry]) -> list[Entry]:
     """For each generation, what none before it had, and what it lacks that all before had."""
     seen: set[tuple[str, str]] = set()
     before: list[set[tuple[str, str]]] = []
@@ -133,8 +135,8 @@ def brought(atlas: list[dict]) -> list[dict]:
 
 def run(experiment: Experiment) -> None:
     """Run all models, and write the atlas."""
-    common.program()
-    results: list[dict] = []
+    guest.vmxscope()
+    results: list[Entry] = []
     left_out: dict[str, str] = {}
     for program in emulators(experiment):
         version, there = models(program)
@@ -154,7 +156,7 @@ def run(experiment: Experiment) -> None:
         raise LabError("no CPU model gave its capabilities",
                        f"{experiment.out}/runs has the machines' consoles.")
     steps = brought(atlas)
-    shown = page.Page("What each generation can do for virtual machines", experiment.about())
+    shown = html.Page("What each generation can do for virtual machines", experiment.about())
     shown.text("The VMX capabilities of Bochs' CPU models, as the module vmx_caps logged them. "
                "A model is Bochs' idea of that CPU: Bochs leaves out what it does not emulate "
                "(such as Intel PT), and adds nothing.")
@@ -186,14 +188,14 @@ def run(experiment: Experiment) -> None:
     shown.table(["MSR", *columns],
                 [[name, *(value.get(name, "") for value in values)] for name in sorted(msrs)])
     shown.heading("What was not run, or did not work")
-    shown.list([f"{r['model']}, Bochs {r['bochs']}: {r['failed']}" for r in failed]
+    shown.points([f"{r['model']}, Bochs {r['bochs']}: {r['failed']}" for r in failed]
                + [f"{model}: {why}" for model, why in sorted(left_out.items())])
     shown.write(experiment.out / "report.html")
     experiment.write_json({"atlas": atlas, "brought": steps, "failed": failed,
                            "left_out": left_out})
 
 
-def picture(tables: list[dict], titles: list[str], columns: list[str]) -> str:
+def picture(tables: list[Capabilities], titles: list[str], columns: list[str]) -> str:
     """The capabilities in which the generations differ."""
     rows = []
     for title in titles:

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from .lab import Method
+
 # Bytes of a vCPU's counters and histograms, of which those are read that have a figure;
-# benches/read.rs does not compile if they change.
+# kvm-instrumentation/benches/read.rs does not compile if they change.
 A_VCPU = 5_632 + 16_384
 
 
-def missed(methods: dict[str, dict]) -> str:
+def missed(methods: dict[str, Method]) -> str:
     """What the methods do not see; only of those that ran."""
     said = []
     if "course" in methods:
@@ -28,7 +32,7 @@ def missed(methods: dict[str, dict]) -> str:
     return " ".join(said) + "\n" if said else ""
 
 
-def designs(part: dict) -> str:
+def designs(part: dict[str, Any]) -> str:
     """Why targets are met or not, and what other designs gave."""
     one = {name: figures["ratio"] for name, figures in part["side_by_side"]["1"].items()}
     two = part["side_by_side"].get("2")

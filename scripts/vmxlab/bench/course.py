@@ -5,11 +5,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from vmxlab import cache, kernel, toolchain
+from vmxlab import REPO, cache, kernel, toolchain
 from vmxlab.errors import LabError
 from vmxlab.progress import Step
-
-REPO = Path(__file__).resolve().parents[2]
 
 
 def patch(series: str) -> Path:

@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import statistics
+from typing import Any
 
 from . import why
 from .cpu import DESIGNS, VCPUS
-from .lab import KINDS, METHODS
+from .lab import KINDS, METHODS, Method
 
 # Ratio to the floor, by design, in one and in two threads.
 LIMITS = {"ours": 1.1, "histograms": 1.2}
+# All of bench.json, or a part of it.
+Result = dict[str, Any]
 READINGS = {"counters": "counters", "histograms": "all", "cold": "all, cold"}
 
 
-def targets(result: dict) -> list[dict[str, object]]:
+def targets(result: Result) -> list[dict[str, object]]:
     """Each target, what was measured, and whether it is met; none of the short form's."""
     if result["short"]:
         return []
@@ -40,7 +43,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows]) + "\n"
 
 
-def kinds(methods: dict[str, dict]) -> str:
+def kinds(methods: dict[str, Method]) -> str:
     """The cost of one exit, by method and kind."""
     rows = []
     for name, one in methods.items():
@@ -54,20 +57,36 @@ def kinds(methods: dict[str, dict]) -> str:
     return table(["method", *KINDS.values()], rows)
 
 
+def alone(methods: dict[str, Method], kind: str) -> str:
+    """The cost of one kind of exit by method, and how many times ours the tracepoints cost."""
+    found = {name: one["kinds"][kind] for name, one in methods.items()}
+    stock = found["stock"]["median"]
+    rows = [[METHODS[name], f"{one['min']:,}", f"{one['median']:,}", f"{one['median'] - stock:+,}",
+             f"{100 * (one['median'] / stock - 1):+.2f} %"] for name, one in found.items()]
+    text = table(["method", "least", "median", "against stock", "in percent"], rows) + "\n"
+    traced = found["tracepoints"]["median"] - stock
+    for name in ("on", "histograms"):
+        ours = found[name]["median"] - stock
+        times = f"{traced / ours:.1f} times" if ours > 0 else "out of proportion to"
+        text += (f"The tracepoints cost {times} what {METHODS[name]} costs: {traced:,} counts "
+                 f"to {ours:,}.\n")
+    return text
+
+
 def missed(one: dict[str, int | None]) -> str:
     """What a method counted of what was taken."""
     taken, counted = one["taken"], one["counted"]
-    if counted is None:
+    if taken is None or counted is None:
         return "-"
     lost = taken - counted
     share = f" ({100 * lost / taken:.1f} %)" if lost > 1 else ""
     return f"{counted:,} of {taken:,}: {f'{lost:,} missed{share}' if lost else 'all'}"
 
 
-def boots(methods: dict[str, dict]) -> str:
+def boots(methods: dict[str, Method]) -> str:
     """The whole of a guest's boot by method, and what each method missed."""
-    def middle(one: dict) -> float:
-        return statistics.median(boot["tsc"] for boot in one["boots"])
+    def middle(one: Method) -> float:
+        return float(statistics.median(boot["tsc"] for boot in one["boots"]))
 
     rows = []
     for name, one in methods.items():
@@ -83,7 +102,7 @@ def boots(methods: dict[str, dict]) -> str:
                   "counted of a boot's exits", "of the kinds' exits"], rows)
 
 
-def designs(part: dict) -> str:
+def designs(part: Result) -> str:
     """The designs on the real CPU."""
     side, counted = part["side_by_side"], part["instructions"]
     known = counted if isinstance(counted, dict) else {}
@@ -112,7 +131,7 @@ def reading(part: dict[str, dict[str, float]]) -> str:
     return table(["vCPUs", *READINGS.values(), "a vCPU, cold"], rows)
 
 
-def markdown(result: dict) -> str:
+def markdown(result: Result) -> str:
     """The whole page."""
     made, lab = result["machine"], result["lab"]
     parts = [

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """The benchmark's picture: what each method adds to an exit."""
 
-from experiments import svg
+from typing import Any
+
+from vmxlab.report import svg
 
 from .lab import KINDS, METHODS
 
@@ -10,7 +12,7 @@ NAMES = {"off": "off", "on": "on", "histograms": "histograms", "course": "course
          "tracepoints": "traced", "bpf": "BPF", "perf": "perf"}
 
 
-def draw(result: dict) -> str:
+def draw(result: dict[str, Any]) -> str:
     """Bars of the counts that each method adds to the median exit of each kind."""
     found = result["lab"]["methods"]
     names = [name for name in METHODS if name in found and name != "stock"]

@@ -8,7 +8,15 @@ part of a small workload.
 
 from __future__ import annotations
 
-from . import common, page, svg
+from itertools import pairwise
+from typing import Any
+
+from vmxlab import guest, views
+from vmxlab.errors import LabError
+from vmxlab.report import html, svg
+from vmxlab.views import Counts, View
+
+from . import common
 from .common import Experiment, grouped
 
 STEPS = ("boot", "fork", "file", "timer", "network")
@@ -46,43 +54,44 @@ WHY = {
 }
 
 
-def measure(experiment: Experiment, cpu: str, settings: dict[str, str]) -> dict[str, dict]:
+def measure(experiment: Experiment, cpu: str, settings: dict[str, str]) -> dict[str, View]:
     """Guests on one machine: by setting, the views by step, and the host's own table."""
     add = experiment.file(f"settings-{cpu}", "".join(f"{k} {v}\n" for k, v in settings.items()))
     rounds = experiment.file("rounds", "10\n" if experiment.short else "40\n")
     experiment.say(f"{', '.join(settings)} on {cpu}")
-    out = experiment.lab(
+    run = experiment.lab(
         cpu, "--cpu", cpu, "--l1", common.SCRIPTS / "paging-l1",
         "--l2", common.SCRIPTS / "paging-l2", "--add", f"{add}:lab/settings",
-        "--add-guest", f"{rounds}:lab/rounds", "--add-guest", f"{common.program()}:lab/vmxscope")
+        "--add-guest", f"{rounds}:lab/rounds", "--add-guest", f"{guest.vmxscope()}:lab/vmxscope")
     found = {}
     for name in settings:
-        said = common.parts(common.read(out / f"{name}.guest"))
-        views = {step: common.view(said[step]) for step in STEPS}
-        for step, one in views.items():
+        said = views.parts(run.file(f"{name}.guest"))
+        read = {step: views.view(said[step]) for step in STEPS}
+        for step, one in read.items():
             experiment.file(f"views/{name}-{step}.json", said[step].partition("\nexit")[0])
-            assert one["consistent"], (name, step)
-        host = common.hardware(common.raw_table(common.read(out / f"{name}.host")))
-        found[name] = {"ept": common.read(out / f"{name}.ept").strip(), "views": views,
-                       "host": host}
+            if not one["consistent"]:
+                raise LabError(f"the view {step} of {name} mixes figures of different times",
+                               "The guest could not read without a change in between: try again.")
+        host = views.table(run.file(f"{name}.host")).exits()
+        found[name] = {"ept": run.file(f"{name}.ept").strip(), "views": read, "host": host}
     return found
 
 
-def deltas(views: dict[str, dict]) -> dict[str, dict[int, int]]:
+def deltas(read: dict[str, View]) -> dict[str, Counts]:
     """What each step added, by reason, without the CPUID exits by which it was read."""
-    found = {"boot": common.counts(views["boot"])}
-    found["boot"][CPUID] -= views["boot"]["own_exits"]
-    for before, step in zip(STEPS, STEPS[1:]):
-        more = common.added(common.counts(views[before]), common.counts(views[step]))
-        more[CPUID] = (more.get(CPUID, 0) - views[before]["read_exits"]
-                       - views[step]["own_exits"])
+    found = {"boot": views.counts(read["boot"])}
+    found["boot"][CPUID] -= read["boot"]["own_exits"]
+    for before, step in pairwise(STEPS):
+        more = views.added(views.counts(read[before]), views.counts(read[step]))
+        more[CPUID] = (more.get(CPUID, 0) - read[before]["read_exits"]
+                       - read[step]["own_exits"])
         found[step] = {reason: count for reason, count in more.items() if count}
     return found
 
 
-def merge(steps: dict[str, dict[int, int]]) -> dict[int, int]:
+def merge(steps: dict[str, Counts]) -> Counts:
     """The sum over the steps of the workload, without the boot."""
-    total: dict[int, int] = {}
+    total: Counts = {}
     for step in STEPS[1:]:
         for reason, count in steps[step].items():
             total[reason] = total.get(reason, 0) + count
@@ -96,7 +105,7 @@ def change(before: int, after: int) -> str:
     return f"{after / before:.2f} times"
 
 
-def table(shown: page.Page, label: dict[int, str], columns: dict[str, dict[int, int]]) -> None:
+def table(shown: html.Page, label: dict[int, str], columns: dict[str, Counts]) -> None:
     """All reasons side by side."""
     first, *others = columns
     reasons = sorted({reason for counts in columns.values() for reason in counts})
@@ -116,7 +125,7 @@ def table(shown: page.Page, label: dict[int, str], columns: dict[str, dict[int, 
     shown.table(head, rows, words=2, total=True)
 
 
-def words(label: dict[int, str], ept: dict[int, int], shadow: dict[int, int]) -> list[dict]:
+def words(label: dict[int, str], ept: Counts, shadow: Counts) -> list[dict[str, Any]]:
     """What changed and why, the largest change first."""
     reasons = sorted(set(ept) | set(shadow),
                      key=lambda r: -abs(ept.get(r, 0) - shadow.get(r, 0)))
@@ -129,7 +138,7 @@ def words(label: dict[int, str], ept: dict[int, int], shadow: dict[int, int]) ->
     return found
 
 
-def chart(label: dict[int, str], columns: dict[str, dict[int, int]], limit: int = 12) -> str:
+def chart(label: dict[int, str], columns: dict[str, Counts], limit: int = 12) -> str:
     """The reasons that have the most exits anywhere, as bars."""
     reasons = {reason for counts in columns.values() for reason in counts}
     top = sorted(reasons, key=lambda r: -max(c.get(r, 0) for c in columns.values()))[:limit]
@@ -144,18 +153,18 @@ def run(experiment: Experiment) -> None:
     found = measure(experiment, "haswell", {"ept": "ept=1", "shadow": "ept=0"})
     if not experiment.short:
         found |= measure(experiment, "penryn", {"penryn": ""})
-    label = common.names(*(one for item in found.values() for one in item["views"].values()))
+    label = views.names(*(one for item in found.values() for one in item["views"].values()))
     steps = {name: deltas(item["views"]) for name, item in found.items()}
     boots = {name: item["boot"] for name, item in steps.items()}
     works = {name: merge(item) for name, item in steps.items()}
     why = words(label, boots["ept"], boots["shadow"])
     experiment.notes.append("The CPUID exits by which the guest read its own figures are left out.")
-    shown = page.Page("Nested paging against shadow paging", experiment.about())
+    shown = html.Page("Nested paging against shadow paging", experiment.about())
     picture = chart(label, boots)
     experiment.file("paging.svg", picture)
     shown.figure(picture, "Exits of the guest's boot by reason; the scale is logarithmic.")
     shown.heading("What changed, and why")
-    shown.list([f"{row['name']} ({row['reason']}): {grouped(row['ept'])} with EPT, "
+    shown.points([f"{row['name']} ({row['reason']}): {grouped(row['ept'])} with EPT, "
                 f"{grouped(row['shadow'])} without. {row['why']}" for row in why])
     shown.heading("The boot")
     shown.text(f"All exits {WHAT['boot']}.")
@@ -169,7 +178,7 @@ def run(experiment: Experiment) -> None:
         table(shown, label, {name: item[step] for name, item in steps.items()})
     shown.write(experiment.out / "report.html")
     saved = [experiment.out / f"views/{name}-network.json" for name in found]
-    common.vmxscope("report", *saved, "-o", experiment.out / "times.html")
+    guest.run_vmxscope("report", *saved, "-o", experiment.out / "times.html")
     experiment.write_json({
         "names": label, "steps": list(STEPS),
         "ept_parameter": {name: item["ept"] for name, item in found.items()},
