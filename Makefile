@@ -85,7 +85,7 @@ docs: ## Print the tables of capabilities as Markdown into target/
 	@mkdir -p target && cargo run -q --example capabilities-md > target/capabilities.md
 	@echo target/capabilities.md
 
-lint: ## rustfmt, clippy, shellcheck
+lint: ## rustfmt, clippy, shellcheck, ruff, mypy
 	@scripts/lint
 
 cache-size: ## What the cache folder holds, and how large it is

@@ -53,4 +53,5 @@ class Step:
     ) -> None:
         took = time.monotonic() - self.start
         end = "failed after" if kind else "done in"
-        self._print(f"{chr(13) + chr(27) + '[K' if self.live else ''}{self.title}: {end} {took:.1f} s")
+        clear = "\r\x1b[K" if self.live else ""
+        self._print(f"{clear}{self.title}: {end} {took:.1f} s")
