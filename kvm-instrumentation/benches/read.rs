@@ -15,7 +15,7 @@ use exit_stats::counters::Counters;
 use exit_stats::hist::Hist;
 use rustix::time::{clock_gettime, ClockId};
 
-// A_VCPU of scripts/benches/why.py.
+// A_VCPU of scripts/vmxlab/bench/why.py.
 const _: () = assert!(size_of::<Counters>() == 5_632 && size_of::<Hist>() == 16_384);
 
 type Set = (Box<Vcpu>, Box<Hist>);

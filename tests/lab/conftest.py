@@ -3,82 +3,40 @@
 
 import os
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-REPO = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPO / "scripts"))
-
-from vmxlab import kernel  # noqa: E402
+from vmxlab import REPO, guest, kernel, machine
+from vmxlab.guest import build_c
+from vmxlab.machine import Run
 
 # Set by scripts/run-tests: the second kernel, or why there is none.
 SECOND = os.environ.get("VMXSCOPE_SECOND", "7.3")
 WHY_NO_SECOND = os.environ.get("VMXSCOPE_WHY_NO_SECOND", "")
 
 
-@dataclass(frozen=True)
-class Run:
-    """A finished run of scripts/lab."""
-
-    status: int
-    stderr: str
-    out: Path
-
-    @property
-    def l1(self) -> str:
-        """The console of L1."""
-        return (self.out / "l1.console").read_text(encoding="utf-8", errors="replace")
-
-    @property
-    def l2(self) -> str:
-        """The console of the nested guest."""
-        return (self.out / "l2.console").read_text(encoding="utf-8", errors="replace")
-
-    def file(self, name: str) -> str:
-        """A file that L1 left in /out."""
-        return (self.out / "out" / name).read_text(encoding="utf-8", errors="replace")
-
-
 class Lab:
-    """Runs scripts/lab; the same call is made once a session."""
+    """Runs the lab; the same call is made once a session."""
 
     def __init__(self, top: Path) -> None:
-        self.top, self.kept = top, {}
+        self.top = top
+        self.kept: dict[object, Run] = {}
 
-    def script(self, text: str) -> Path:
-        """A script as a file."""
-        path = self.top / f"script-{len(list(self.top.iterdir()))}"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    def run(self, *args: object, l1: str = "", l2: str = "", env: dict[str, str] | None = None) -> Run:
+    def run(self, *words: object, l1: str = "", l2: str = "",
+            env: Mapping[str, str] | None = None) -> Run:
         """Run the lab with scripts given as text."""
-        key = (args, l1, l2, tuple((env or {}).items()))
+        key = (words, l1, l2, tuple((env or {}).items()))
         if key not in self.kept:
-            words = [str(arg) for arg in args]
-            words += ["--l1", str(self.script(l1))] if l1 else []
-            words += ["--l2", str(self.script(l2))] if l2 else []
             out = self.top / f"run-{len(self.kept)}"
-            done = subprocess.run(
-                [REPO / "scripts/lab", "--quiet", "--out", out, *words],
-                capture_output=True, text=True, check=False, env=os.environ | (env or {}),
-            )
-            self.kept[key] = Run(done.returncode, done.stderr, out)
+            self.kept[key] = machine.lab(out, *words, l1=l1, l2=l2, env=env)
         return self.kept[key]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`make test-all` runs the whole matrix."""
     parser.addoption("--all-of-the-matrix", action="store_true", help="run tests marked matrix")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marks of these tests."""
-    config.addinivalue_line("markers", "matrix: one more machine of the matrix (make test-all)")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -119,8 +77,7 @@ def l3(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def vmxscope() -> Path:
     """The command-line program, built as people copy it into a guest."""
-    done = subprocess.run([REPO / "scripts/build-cli"], check=True, stdout=subprocess.PIPE, text=True)
-    return Path(done.stdout.strip())
+    return guest.vmxscope()
 
 
 @pytest.fixture(scope="session")
@@ -142,14 +99,6 @@ class Provoke:
             shutil.copytree(REPO / "tests/lab/provoke", folder)
             kernel.run_make(kernel.get(series, patched).tree, f"M={folder}", "modules")
         return folder / "provoke.ko"
-
-
-def build_c(source: Path, folder: Path) -> Path:
-    """Compile a C program for L1 or L2, which have no libraries of their own."""
-    program = folder / source.stem
-    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", program, source],
-                   check=True)
-    return program
 
 
 def second_kernel() -> str:

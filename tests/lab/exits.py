@@ -1,47 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What each view of a VM's exits says, in one shape: a figure a reason."""
+"""What else counts a VM's exits, to compare views with, and what holds within a view."""
 
-import json
 import re
-from dataclasses import dataclass
 
-# The pseudo reasons of the guest interface (abi.md): they are no exits of the
-# table, and only BEYOND is part of the total.
-TOTAL, FAILED, EMULATED, BEYOND = 0xFFFF, 0xFFFE, 0xFFFD, 0xFFFC
-FIELDS = ("exits", "cycles", "min", "max", "blocked", "user", "l2", "dropped")
-
-
-@dataclass
-class Table:
-    """debugfs' exit_stats_raw: rows by reason, pseudo reasons included."""
-
-    rows: dict[int, dict[str, int]]
-    buckets: dict[int, dict[int, int]]
-    symbols: dict[int, str]
-
-    def exits(self) -> dict[int, int]:
-        """The exits of each real reason that has any."""
-        return {reason: row["exits"] for reason, row in self.rows.items()
-                if row["exits"] and (reason < TOTAL - 3 or reason == BEYOND)}
-
-    def __getitem__(self, reason: int) -> dict[str, int]:
-        return self.rows[reason]
-
-
-def table(text: str) -> Table:
-    """Parse exit_stats_raw."""
-    head, *lines = text.splitlines()
-    assert head.split("\t") == ["reason", "symbol", *FIELDS, "buckets"], head
-    found = Table({}, {}, {})
-    for line in lines:
-        number, symbol, *figures, buckets = line.split("\t")
-        assert len(figures) == len(FIELDS), line
-        reason = int(number)
-        found.rows[reason] = dict(zip(FIELDS, map(int, figures), strict=True))
-        found.symbols[reason] = symbol
-        pairs = [] if buckets == "-" else [pair.split(":") for pair in buckets.split(",")]
-        found.buckets[reason] = {int(k): int(v) for k, v in pairs}
-    return found
+from vmxlab.views import EMULATED, FAILED, TOTAL, Table
 
 
 def histogram(text: str) -> dict[int, int]:
@@ -103,8 +65,3 @@ def traced_until_snapshot(text: str) -> dict[int, int]:
             then = found | {10: found[10] - 1}
     assert then, "the guest took no snapshot"
     return then
-
-
-def guest_json(text: str) -> dict:
-    """What `vmxscope exits --json` printed in the guest."""
-    return json.loads(text[text.index("{"):text.rindex("}") + 1])

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import exits
-from conftest import REPO, Lab, Run, second_kernel
+from conftest import Lab, Run, second_kernel
+from vmxlab import REPO
 
 ROUNDS = 100
 # Exit codes of SVM (APM vol. 2, appendix C).

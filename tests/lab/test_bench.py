@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import REPO
-
-from benches import cpu, lab, page
+from vmxlab import REPO
+from vmxlab.bench import cpu, lab, page
 
 NOT_BY_REASON = {"stock", "off"}
 
@@ -113,7 +112,8 @@ def test_make_bench_is_the_script_and_its_help_names_its_options() -> None:
     assert "--short" in shown and "--docs" in shown
 
 
-@pytest.mark.parametrize("words", [("--short", "--docs"), ("--rounds", "3")])
+@pytest.mark.parametrize("words", [("--short", "--docs"), ("--rounds", "3"),
+                                   ("--only", "cpuid", "--docs"), ("--only", "all")])
 def test_wrong_usage_has_a_status_of_its_own(words: tuple[str, ...]) -> None:
     done = subprocess.run([REPO / "scripts/bench", *words], capture_output=True, text=True,
                           check=False)
@@ -127,9 +127,12 @@ def test_again_without_figures_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.matrix
-def test_bench_exit_shows_each_setting_of_the_same_exit() -> None:
-    done = subprocess.run([REPO / "scripts/bench-exit"], capture_output=True, text=True, check=False)
+def test_only_cpuid_shows_that_exit_by_each_method() -> None:
+    done = subprocess.run([REPO / "scripts/bench", "--only", "cpuid"], capture_output=True,
+                          text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = re.findall(r"^(\S.*?) +(\d+) +(\d+) +[+-]\d+ +[+-][\d.]+%", done.stdout, re.M)
-    assert [title for title, _, _ in rows][0] == "stock kernel" and len(rows) == 6, done.stdout
-    assert all(0 < int(least) <= int(median) for _, least, median in rows)
+    rows = re.findall(r"^\| (.*?) \| ([\d,]+) \| ([\d,]+) \| [-+][\d,]+ \| [-+][\d.]+ % \|$",
+                      done.stdout, re.M)
+    assert [title for title, _, _ in rows] == [lab.METHODS[name] for name in lab.ALONE]
+    figures = [[int(figure.replace(",", "")) for figure in found] for _, *found in rows]
+    assert all(0 < least <= median for least, median in figures)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import REPO, Lab, Run, build_c
+from conftest import Lab, Run, build_c
+from vmxlab import REPO
 
 COURSE = REPO / "docs/course"
 GUIDE = (REPO / "docs/course.md").read_text(encoding="utf-8")

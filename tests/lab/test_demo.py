@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import REPO
+from vmxlab import REPO
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,8 @@ def test_the_demo_ends_with_the_exits_of_the_nested_guest(demo: tuple[str, Path]
     # The head line of the README's table is the program's own.
     head = blocks("text")[1].splitlines()[0]
     assert head.split() in [line.split() for line in guest.splitlines()], guest
-    assert re.search(r"^VM exits while it ran: dd .*\n(?:.*\n)+? +All exits .*\n", guest, re.M), guest
+    assert re.search(r"^VM exits while it ran: dd .*\n(?:.*\n)+? +All exits .*\n", guest,
+                     re.M), guest
     assert f"{out}/out/vmx_caps.log" in output
 
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """The proof: every view of a VM's exits says the same, exactly, by reason."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
 import exits
-from conftest import REPO, Lab, Provoke, Run, second_kernel
+from conftest import Lab, Provoke, Run, second_kernel
+from vmxlab import REPO, views
 
 # Basic exit reasons (SDM vol. 3, appendix C) that the workload must provoke.
 ALWAYS = {1: "external interrupt", 7: "interrupt window", 10: "CPUID", 12: "HLT", 28: "CR access",
@@ -53,7 +53,7 @@ def test_each_view_counts_the_same_exits_by_reason(
     series: str, model: str, cpus: int, params: str,
 ) -> None:
     run = prove(lab, provoke, vmxscope, (series, model, cpus, params))
-    vm, host = exits.table(run.file("vm")), exits.table(run.file("host"))
+    vm, host = views.table(run.file("vm")), views.table(run.file("host"))
     traced = exits.histogram(run.file("hist"))
     assert vm.exits() == traced
     exits.check_consistent(vm, int(run.file("exits")))
@@ -82,13 +82,13 @@ def test_qemus_own_statistics_have_the_same_figures(
     series: str, model: str, cpus: int, params: str,
 ) -> None:
     run = prove(lab, provoke, vmxscope, (series, model, cpus, params))
-    vm = exits.table(run.file("vm"))
+    vm = views.table(run.file("vm"))
     if cpus > 1:
         pytest.skip("QEMU's monitor prints one vCPU's statistics at a time")
     for name, field in (("exits_by_reason", "exits"), ("exit_cycles_by_reason", "cycles")):
         figures = exits.qemu_histogram(run.file("stats"), name)
         expected = {reason: row[field] for reason, row in vm.rows.items()
-                    if reason < exits.BEYOND and row[field]}
+                    if reason < views.BEYOND and row[field]}
         assert {i: figure for i, figure in enumerate(figures) if figure} == expected
     plain = dict(re.findall(r"^ *(\w+) \(cumulative\): (\d+)", run.file("stats"), re.M))
     assert int(plain["exits"]) == int(run.file("exits"))
@@ -100,7 +100,7 @@ def test_the_guest_reads_what_the_host_counted_before_that_very_exit(
     series: str, model: str, cpus: int, params: str,
 ) -> None:
     run = prove(lab, provoke, vmxscope, (series, model, cpus, params))
-    vm, guest = exits.table(run.file("vm")), exits.guest_json(run.file("guest"))
+    vm, guest = views.table(run.file("vm")), views.view(run.file("guest"))
     lost = re.findall(r"^(?:overrun|dropped events): (\d+)$", run.file("trace-stats"), re.M)
     assert set(lost) == {"0"}, run.file("trace-stats")
     read = {row["reason"]: row["exits"] for row in guest["reasons"] if row["exits"]}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import REPO
+from vmxlab import REPO
 
 EXCEPTION, TRIPLE_FAULT, CPUID, INVLPG, CR_ACCESS = 0, 2, 10, 14, 28
 VIOLATION, MISCONFIGURATION, INVPCID = 48, 49, 58

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import exits
-from conftest import REPO, Lab, Run, second_kernel
+from conftest import Lab, Run, second_kernel
+from vmxlab import REPO, views
 
 ROUNDS = 1000
 # Why KVM_RUN returns (linux/kvm.h), and the reason of a failed VM entry.
@@ -28,9 +29,9 @@ def run_vms(lab: Lab, l3: Path, series: str) -> Run:
     return run
 
 
-def view(run: Run, name: str) -> exits.Table:
+def view(run: Run, name: str) -> views.Table:
     """One VM's table, which is what was traced and what KVM counts as entries."""
-    table = exits.table(run.file(f"{name}/exit_stats_raw"))
+    table = views.table(run.file(f"{name}/exit_stats_raw"))
     assert table.exits() == exits.histogram(run.file(f"{name}/hist"))
     exits.check_consistent(table, int(run.file(f"{name}/exits")))
     stats = dict(re.findall(r"^stats (\w+)(.*)", run.file(f"{name}/runs"), re.M))
@@ -45,12 +46,13 @@ def runs(run: Run, name: str) -> list[tuple[int, int, int]]:
     return [(int(a), int(b, 16), int(c)) for a, b, c in found]
 
 
-def test_a_guest_that_enters_each_time_fills_neither_bucket(lab: Lab, l3: Path, series: str) -> None:
+def test_a_guest_that_enters_each_time_fills_neither_bucket(lab: Lab, l3: Path,
+                                                            series: str) -> None:
     run = run_vms(lab, l3, series)
     table = view(run, "unrestricted/work")
     assert runs(run, "unrestricted/work") == [(RUN_IO, 0x80, ROUNDS), (RUN_HLT, 0, 1)]
     assert (table[10]["exits"], table[30]["exits"], table[12]["exits"]) == (ROUNDS, ROUNDS, 1)
-    assert table[exits.FAILED]["exits"] == table[exits.EMULATED]["exits"] == 0
+    assert table[views.FAILED]["exits"] == table[views.EMULATED]["exits"] == 0
 
 
 def test_an_invalid_guest_state_is_an_exit_of_its_basic_reason(
@@ -64,7 +66,7 @@ def test_an_invalid_guest_state_is_an_exit_of_its_basic_reason(
         table = view(run, name)
         assert runs(run, name) == [(RUN_FAIL_ENTRY, FAILED_ENTRY | INVALID_STATE, times)]
         assert table.exits() == {INVALID_STATE: times}
-        assert table[exits.FAILED]["exits"] == table[exits.EMULATED]["exits"] == 0
+        assert table[views.FAILED]["exits"] == table[views.EMULATED]["exits"] == 0
         # The trigger shows the reason as the hardware gave it: bit 31 was set.
         assert f"exit_reason: {FAILED_ENTRY | INVALID_STATE} }}" in run.file(f"{name}/hist")
 
@@ -76,9 +78,9 @@ def test_an_entry_that_vmlaunch_refuses_is_a_failed_one_and_no_exit(
     table = view(run, "unrestricted/control")
     assert runs(run, "unrestricted/control") == [(RUN_FAIL_ENTRY, INVALID_CONTROL, ROUNDS)]
     assert table.exits() == {}
-    assert table[exits.FAILED]["exits"] == ROUNDS
-    assert table[exits.EMULATED]["exits"] == 0
-    assert all(value == 0 for value in table[exits.TOTAL].values())
+    assert table[views.FAILED]["exits"] == ROUNDS
+    assert table[views.EMULATED]["exits"] == 0
+    assert all(value == 0 for value in table[views.TOTAL].values())
 
 
 def test_an_entry_that_kvm_emulates_is_in_a_bucket_of_its_own(
@@ -89,8 +91,8 @@ def test_an_entry_that_kvm_emulates_is_in_a_bucket_of_its_own(
     # Each OUT goes to the VMM, so there is an entry for each, and one for HLT.
     assert runs(run, "restricted/segment") == [(RUN_IO, 0x80, ROUNDS), (RUN_HLT, 0, 1)]
     assert table.exits() == {}
-    assert table[exits.FAILED]["exits"] == 0
-    assert table[exits.EMULATED]["exits"] >= ROUNDS + 1
+    assert table[views.FAILED]["exits"] == 0
+    assert table[views.EMULATED]["exits"] >= ROUNDS + 1
     # Real mode by virtual-8086 mode needs no emulation, but HLT faults in it.
     real = view(run, "restricted/work")
     assert real.exits().keys() >= {0, 10, 30}, real.exits()
@@ -101,9 +103,9 @@ def test_the_hosts_table_keeps_them_when_the_vms_are_gone(lab: Lab, l3: Path, se
     run = run_vms(lab, l3, series)
     for folder, modes in (("unrestricted", ("work", "state", "control", "segment")),
                           ("restricted", ("work", "segment"))):
-        host = exits.table(run.file(f"{folder}/exit_stats_raw"))
+        host = views.table(run.file(f"{folder}/exit_stats_raw"))
         tables = [view(run, f"{folder}/{mode}") for mode in modes]
         exits.check_consistent(host)
-        for reason in (INVALID_STATE, exits.FAILED, exits.EMULATED, exits.TOTAL):
+        for reason in (INVALID_STATE, views.FAILED, views.EMULATED, views.TOTAL):
             assert host[reason]["exits"] == sum(table[reason]["exits"] for table in tables), reason
     assert not re.search(r"WARNING:|BUG:|Oops|Call Trace", run.file("dmesg")), run.file("dmesg")

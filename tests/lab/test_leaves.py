@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import exits
-from conftest import REPO, Lab, Run
+from conftest import Lab, Run
+from vmxlab import REPO, views
 
 UNDEFINED = (0, 0, 0, 0xFFFFFFFF)
 C, D, E, F = 0x4FFFFFFC, 0x4FFFFFFD, 0x4FFFFFFE, 0x4FFFFFFF
@@ -118,7 +119,7 @@ def test_amds_cpuid_and_no_histograms_are_served_too(patched: Run) -> None:
     assert leaves(said["cpuid"])[0x4FFFFFFB, 0] == (0x0101, 0x454D564B, 0x53746978, 0x73746174)
     view = json.loads(said["exits"].partition("\nstatus")[0])
     assert view["total"]["exits"] == sum(row["exits"] for row in view["reasons"]) > 1000
-    table = exits.table(patched.file("fall22.after"))
+    table = views.table(patched.file("fall22.after"))
     assert not any(table.buckets.values())
 
 
@@ -136,15 +137,15 @@ def test_switched_off_the_leaves_are_those_of_an_unpatched_kvm(
 
 @pytest.mark.parametrize("name", ["spring22", "off", "combined", "fall22"])
 def test_the_hosts_table_grew_by_what_was_traced(patched: Run, name: str) -> None:
-    before, after = (exits.table(patched.file(f"{name}.{when}")) for when in ("before", "after"))
+    before, after = (views.table(patched.file(f"{name}.{when}")) for when in ("before", "after"))
     grown = {reason: row["exits"] - before[reason]["exits"] for reason, row in after.rows.items()
-             if reason < exits.BEYOND and row["exits"] != before[reason]["exits"]}
+             if reason < views.BEYOND and row["exits"] != before[reason]["exits"]}
     assert grown == exits.histogram(patched.file(f"{name}.hist"))
     exits.check_consistent(after)
 
 
 def test_with_the_key_off_nothing_is_counted(patched: Run) -> None:
-    before, after = (exits.table(patched.file(f"key-off.{when}")) for when in ("before", "after"))
+    before, after = (views.table(patched.file(f"key-off.{when}")) for when in ("before", "after"))
     assert before.rows == after.rows
 
 
@@ -153,7 +154,7 @@ def test_a_vm_starts_at_zero_and_a_host_wide_view_does_not(patched: Run) -> None
         view = json.loads(parts(patched, name)["exits"].partition("\nstatus")[0])
         assert view["host_scope"] == host
         own = sum(exits.histogram(patched.file(f"{name}.hist")).values())
-        past = exits.table(patched.file(f"{name}.before"))[exits.TOTAL]["exits"]
+        past = views.table(patched.file(f"{name}.before"))[views.TOTAL]["exits"]
         assert (past < view["total"]["exits"] <= past + own) if host else \
             (0 < view["total"]["exits"] <= own)
 
@@ -161,4 +162,4 @@ def test_a_vm_starts_at_zero_and_a_host_wide_view_does_not(patched: Run) -> None
 def test_bad_values_are_refused_and_a_reload_or_a_reset_starts_at_zero(patched: Run) -> None:
     assert patched.file("refused") == ""
     for name in ("reset", "reloaded"):
-        assert exits.table(patched.file(name))[exits.TOTAL]["exits"] == 0, name
+        assert views.table(patched.file(name))[views.TOTAL]["exits"] == 0, name

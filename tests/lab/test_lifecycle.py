@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import exits
-from conftest import REPO, Lab, Run
+from conftest import Lab, Run
+from vmxlab import REPO, views
 
 SCRIPTS = REPO / "tests/lab/lifecycle"
 
@@ -26,23 +27,23 @@ def live(lab: Lab, vmxscope: Path, request: pytest.FixtureRequest) -> Run:
 
 def grown(run: Run) -> dict[int, int]:
     """By how much the host's table grew meanwhile, by reason."""
-    before, after = (exits.table(run.file(when)) for when in ("before", "after"))
+    before, after = (views.table(run.file(when)) for when in ("before", "after"))
     return {reason: more for reason, row in after.rows.items()
-            if reason < exits.BEYOND and (more := row["exits"] - before[reason]["exits"])}
+            if reason < views.BEYOND and (more := row["exits"] - before[reason]["exits"])}
 
 
 @pytest.mark.parametrize("live", [("two", 1)], indirect=True, ids=["two"])
 def test_of_two_vms_at_once_each_sees_its_own_and_the_host_both(live: Run) -> None:
     traced = exits.histogram(live.file("hist"))
     assert grown(live) == traced
-    a, b = (exits.guest_json(live.file(name))["total"]["exits"] for name in ("a", "b"))
+    a, b = (views.view(live.file(name))["total"]["exits"] for name in ("a", "b"))
     assert min(a, b) > 1000 and a + b <= sum(traced.values())
-    exits.check_consistent(exits.table(live.file("after")))
+    exits.check_consistent(views.table(live.file("after")))
 
 
 @pytest.mark.parametrize("live", [("reset", 1)], indirect=True, ids=["reset"])
 def test_a_reset_of_the_guest_keeps_its_counts(live: Run) -> None:
-    first, second = (exits.table(live.file(when)) for when in ("first", "second"))
+    first, second = (views.table(live.file(when)) for when in ("first", "second"))
     assert all(second[reason]["exits"] >= row["exits"] for reason, row in first.rows.items())
     # A boot asks for its CPUID again, on top of what was counted. (Its memory is mapped
     # already, so of the EPT violations few come again.)
@@ -50,14 +51,14 @@ def test_a_reset_of_the_guest_keeps_its_counts(live: Run) -> None:
     assert grown(live) == exits.histogram(live.file("hist"))
     said = live.file("r").split("ready\n")[1:]
     assert len(said) == 2
-    assert exits.guest_json(said[1])["total"]["exits"] > exits.guest_json(said[0])["total"]["exits"]
+    assert views.view(said[1])["total"]["exits"] > views.view(said[0])["total"]["exits"]
 
 
 @pytest.mark.parametrize("live", [("moved", 2)], indirect=True, ids=["moved"])
 def test_vcpus_that_move_between_cpus_lose_no_exit_and_no_time(live: Run) -> None:
     assert live.file("moves").count("moved") > 10
     assert grown(live) == exits.histogram(live.file("hist"))
-    exits.check_consistent(exits.table(live.file("after")))
+    exits.check_consistent(views.table(live.file("after")))
 
 
 @pytest.mark.parametrize("live", [("switched", 1)], indirect=True, ids=["switched"])
@@ -66,12 +67,12 @@ def test_switching_the_accounting_on_and_off_gives_no_wrong_figure(live: Run) ->
     traced, counted = exits.histogram(live.file("hist")), grown(live)
     assert 0 < sum(counted.values()) < sum(traced.values())
     assert all(count <= traced[reason] for reason, count in counted.items())
-    after = exits.table(live.file("after"))
+    after = views.table(live.file("after"))
     for field in ("exits", "cycles", "blocked", "user", "l2", "dropped"):
-        total = sum(row[field] for reason, row in after.rows.items() if reason <= exits.BEYOND)
-        assert total == after[exits.TOTAL][field], field
+        total = sum(row[field] for reason, row in after.rows.items() if reason <= views.BEYOND)
+        assert total == after[views.TOTAL][field], field
     for reason, row in after.rows.items():
         timed = sum(after.buckets[reason].values())
         assert timed <= row["exits"], reason
         # No time spans a switch: it would be as long as the pauses between them.
-        assert reason >= exits.BEYOND or row["max"] < 50_000_000, (reason, row)
+        assert reason >= views.BEYOND or row["max"] < 50_000_000, (reason, row)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import exits
-from conftest import REPO, Lab, Run, second_kernel
-from vmxlab import kernel
+from conftest import Lab, Run, second_kernel
+from vmxlab import REPO, kernel, views
 
 ROUNDS = 1000  # As in nested-l2.sh.
 EXCEPTION, CPUID, HLT, IO = 0, 10, 12, 30
@@ -41,7 +41,7 @@ def run_nested(lab: Lab, l3: Path, series: str, params: str) -> Run:
     return run
 
 
-def by_l3(table: exits.Table) -> dict[int, int]:
+def by_l3(table: views.Table) -> dict[int, int]:
     """The exits of each reason that were taken while L3 ran."""
     return {reason: table[reason]["l2"] for reason in table.exits() if table[reason]["l2"]}
 
@@ -51,7 +51,7 @@ def test_exits_of_a_guest_inside_the_guest_are_counted_as_such(
 ) -> None:
     run = run_nested(lab, l3, series, params)
     assert "l3 0\n2 0x80 1000\n5 0 1\n" in run.file("guest")
-    table = exits.table(run.file("vm"))
+    table = views.table(run.file("vm"))
     nested = by_l3(table)
     # L3's program is known to the instruction: it is all that executes there.
     assert (nested[CPUID], nested[IO]) == (ROUNDS, ROUNDS)
@@ -71,7 +71,7 @@ def test_exits_of_a_guest_inside_the_guest_are_those_that_kvm_handles_as_nested(
     lab: Lab, l3: Path, series: str, params: str
 ) -> None:
     run = run_nested(lab, l3, series, params)
-    nested = by_l3(exits.table(run.file("vm")))
+    nested = by_l3(views.table(run.file("vm")))
     handled = exits.histogram(run.file("kvm_nested_vmexit"))
     # The fastpath re-enters L3 from the host's own timer before that event.
     assert nested.pop(PREEMPTION_TIMER, 0) >= handled.pop(PREEMPTION_TIMER, 0)
@@ -82,7 +82,7 @@ def test_a_hypervisors_own_instructions_are_exits_of_the_guest_that_it_is(
     lab: Lab, l3: Path, series: str, params: str
 ) -> None:
     run = run_nested(lab, l3, series, params)
-    table = exits.table(run.file("vm"))
+    table = views.table(run.file("vm"))
     missing = {number: name for number, name in VMX.items() if not table[number]["exits"]}
     assert not missing, table.exits()
     assert all(table[number]["l2"] == 0 for number in (*VMX, VMREAD))
@@ -96,8 +96,8 @@ def test_each_view_agrees_on_the_exits_of_both_guests(
     lab: Lab, l3: Path, series: str, params: str
 ) -> None:
     run = run_nested(lab, l3, series, params)
-    table = exits.table(run.file("vm"))
+    table = views.table(run.file("vm"))
     assert table.exits() == exits.histogram(run.file("kvm_exit"))
     exits.check_consistent(table, int(run.file("exits")))
-    assert exits.table(run.file("host")).rows == table.rows
+    assert views.table(run.file("host")).rows == table.rows
     assert not re.search(r"WARNING:|BUG:|Oops|Call Trace", run.file("dmesg")), run.file("dmesg")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-import exits
-from conftest import REPO, Lab, Run, build_c, second_kernel
+from conftest import Lab, Run, build_c, second_kernel
+from vmxlab import REPO, views
 
 CPUIDS = 1000
 # What one reading of all reasons' counts and cycles may cost in exits.
@@ -150,11 +150,11 @@ def test_what_the_live_screen_costs(run: Run) -> None:
 
 
 def test_on_the_host_a_stopped_vm_is_the_same_in_each_view(run: Run) -> None:
-    raw, host = exits.table(run.file("raw")), json.loads(run.file("host.json"))
+    raw, host = views.table(run.file("raw")), json.loads(run.file("host.json"))
     view = json.loads(run.file("vm.json"))
     assert (view["kind"], view["vm"], host["kind"]) == ("vm", "lab", "host")
     for row in view["reasons"]:
-        if row["reason"] != exits.BEYOND:
+        if row["reason"] != views.BEYOND:
             assert row["exits"] == raw[row["reason"]]["exits"], row
             assert row["cycles"] == raw[row["reason"]]["cycles"], row
             buckets = {bucket["log2"]: bucket["exits"] for bucket in row.get("histogram", [])}
@@ -165,7 +165,7 @@ def test_on_the_host_a_stopped_vm_is_the_same_in_each_view(run: Run) -> None:
               for line in csv.DictReader(io.StringIO(run.file("vm.csv")))}
     assert by_csv == raw.exits()
     one, everything = json.loads(run.file("vms.json"))
-    assert (one["name"], one["vcpus"], one["exits"]) == ("lab", 1, raw[exits.TOTAL]["exits"])
+    assert (one["name"], one["vcpus"], one["exits"]) == ("lab", 1, raw[views.TOTAL]["exits"])
     assert everything["exits"] == one["exits"]
     by_name = metrics(run.file("lab.prom"))
     for reason, count in raw.exits().items():
@@ -176,13 +176,13 @@ def test_on_the_host_a_stopped_vm_is_the_same_in_each_view(run: Run) -> None:
 def test_qemu_tells_the_same_of_each_vcpu(run: Run) -> None:
     assert run.file("qmp-status") == "0\n", run.file("qmp-error")
     view = json.loads(run.file("qmp.json"))
-    before, after = exits.table(run.file("raw-before")), exits.table(run.file("raw-after"))
+    before, after = views.table(run.file("raw-before")), views.table(run.file("raw-after"))
     assert view["vm"] == "lab" and view["counts_only"]
     for row in view["reasons"]:
         for figure in ("exits", "cycles"):
             least, most = before[row["reason"]][figure], after[row["reason"]][figure]
             assert least <= row[figure] <= most, (row, least, most)
-    assert view["total"]["exits"] >= before[exits.TOTAL]["exits"]
+    assert view["total"]["exits"] >= before[views.TOTAL]["exits"]
     assert run.file("per-vcpu").startswith("lab:vcpu0:\n"), run.file("per-vcpu")
     assert "VM exits while it ran: sleep 1" in run.file("stat"), run.file("stat")
 
@@ -191,7 +191,7 @@ def test_the_exporter_serves_each_vm_and_ends_by_sigterm(run: Run) -> None:
     assert run.file("exporter-status") == "0\n", run.file("exporter")
     by_name = metrics(run.file("metrics"))
     assert {vm for _, vm, _ in by_name} == {"lab"}
-    before, after = exits.table(run.file("raw-after")), exits.table(run.file("raw"))
+    before, after = views.table(run.file("raw-after")), views.table(run.file("raw"))
     for reason, count in before.exits().items():
         served = by_name["vmxscope_exits_total", "lab", before.symbols[reason]]
         assert count <= served <= after[reason]["exits"], before.symbols[reason]

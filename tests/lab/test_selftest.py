@@ -20,7 +20,7 @@ PARTS = (
     "tools/testing/selftests/kvm tools/testing/selftests/rseq tools/testing/selftests/vfio "
     "tools/testing/selftests/cgroup tools/testing/selftests/clone3 drivers/dma/ioat "
     "drivers/dma/idxd drivers/net/ethernet/intel/igb include/linux/idxd.h include/linux/pci_ids.h"
-).split()
+)
 BUILD = """\
 set -e
 tree=$1 copy=$2
@@ -38,7 +38,7 @@ KERNELS = [pytest.param("6.12"), pytest.param("second", marks=pytest.mark.matrix
 
 def selftest(linux: kernel.Kernel) -> Path:
     """The test, built from a copy of what it needs of that kernel's tree."""
-    script = BUILD.format(parts=" ".join(PARTS), name=NAME, jobs=toolchain.jobs())
+    script = BUILD.format(parts=PARTS, name=NAME, jobs=toolchain.jobs())
 
     def build(folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as copy:

@@ -5,12 +5,12 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Set
 
 import pytest
 
-REPO = Path(__file__).resolve().parents[2]
+from vmxlab import REPO
+
 DASHBOARD = REPO / "docs/grafana-vmxscope.json"
 RULES = REPO / "docs/prometheus-rules.yml"
 # What the program's own tests compare the exporter's page with.
@@ -38,7 +38,7 @@ def expressions(node: object) -> Iterator[str]:
             yield from expressions(value)
 
 
-def check(expression: str, recorded: set[str] = frozenset()) -> None:
+def check(expression: str, recorded: Set[str] = frozenset()) -> None:
     """Each name of a query is one that there is."""
     names, labels = exported()
     for name in re.findall(r"[\w:]*vmxscope_[\w:]+", expression):

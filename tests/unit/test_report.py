@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-REPO = Path(__file__).resolve().parents[2]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+from vmxlab import REPO
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), "")
 SECTIONS = ("In words", "The most frequent reasons", "The reasons that took the most time",
             "Exits a second", "How long one exit took", "All reasons that occurred")
 
@@ -70,7 +72,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_shows_every_section_and_asks_for_nothing(page: Path) -> None:
     seen = look(page)
     headings = re.findall("<h2>([^<]*)", seen.dom)
-    assert headings == ["Side by side", *(f"{section}: {name}" for name in ("before.rec", "after.rec")
+    names = ("before.rec", "after.rec")
+    assert headings == ["Side by side", *(f"{section}: {name}" for name in names
                                           for section in SECTIONS)]
     assert seen.dom.count("<svg") >= 6
     assert seen.console == [] and seen.requests == []

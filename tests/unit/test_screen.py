@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-REPO = Path(__file__).resolve().parents[2]
+from vmxlab import REPO
 
 pytest.importorskip("rich", reason="no python3-rich, which draws the pictures of the documents")
 
@@ -20,7 +20,8 @@ def shown(picture: str) -> str:
 
 def test_what_was_written_before_the_screen_was_left_is_drawn(tmp_path: Path) -> None:
     written = tmp_path / "written"
-    written.write_bytes(b"\x1b[?1049h\x1b[H\x1b[1mfirst\x1b[22m <row>\x1b[3;1Hthird\x1b[?1049lafter")
+    written.write_bytes(b"\x1b[?1049h\x1b[H\x1b[1mfirst\x1b[22m <row>"
+                        b"\x1b[3;1Hthird\x1b[?1049lafter")
     done = subprocess.run([REPO / "scripts/screen-svg", written, "a title"], capture_output=True,
                           text=True, check=True)
     assert "first<row>third" in shown(done.stdout)

@@ -118,5 +118,6 @@ def model() -> str:
     names = re.findall(r"^model name\s*: (.*)$", text, re.M)
     number = dict(re.findall(r"^(cpu family|model|stepping)\s*: (\d+)$", text, re.M))
     virtual = ", a virtual machine" if re.search(r"^flags.* hypervisor\b", text, re.M) else ""
-    return (f"{names[0] if names else 'unknown CPU'} (family {number.get('cpu family')}, model "
-            f"{number.get('model')}, stepping {number.get('stepping')}), {len(names)} CPUs{virtual}")
+    name = names[0] if names else "unknown CPU"
+    return (f"{name} (family {number.get('cpu family')}, model {number.get('model')}, "
+            f"stepping {number.get('stepping')}), {len(names)} CPUs{virtual}")

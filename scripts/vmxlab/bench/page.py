@@ -76,7 +76,7 @@ def alone(methods: dict[str, Method], kind: str) -> str:
 def missed(one: dict[str, int | None]) -> str:
     """What a method counted of what was taken."""
     taken, counted = one["taken"], one["counted"]
-    if counted is None:
+    if taken is None or counted is None:
         return "-"
     lost = taken - counted
     share = f" ({100 * lost / taken:.1f} %)" if lost > 1 else ""
@@ -86,7 +86,7 @@ def missed(one: dict[str, int | None]) -> str:
 def boots(methods: dict[str, Method]) -> str:
     """The whole of a guest's boot by method, and what each method missed."""
     def middle(one: Method) -> float:
-        return statistics.median(boot["tsc"] for boot in one["boots"])
+        return float(statistics.median(boot["tsc"] for boot in one["boots"]))
 
     rows = []
     for name, one in methods.items():

@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
+from itertools import pairwise
 from typing import Any
 
 from vmxlab import guest, views
 from vmxlab.report import html, svg
-from vmxlab.views import Counts, View
+from vmxlab.views import Counts, Number, View
 
 from . import common
 from .common import Experiment, grouped
@@ -104,7 +105,9 @@ def phases(curve: Curve, all_boots: list[Boot]) -> list[tuple[str, float]]:
 
 def of_boot(all_boots: list[Boot]) -> list[Counts]:
     """What each boot took, by the guest's own reading; reading is not the boot's."""
-    found, before, reading = [], {}, 0
+    found: list[Counts] = []
+    before: Counts = {}
+    reading = 0
     for boot in all_boots:
         counts = views.counts(boot["view"])
         more = views.added(before, counts)
@@ -112,6 +115,48 @@ def of_boot(all_boots: list[Boot]) -> list[Counts]:
         found.append(more)
         before, reading = counts, boot["view"]["read_exits"]
     return found
+
+
+def by_phase(curve: Curve, marks: list[tuple[str, float]]) -> list[dict[str, Any]]:
+    """The exits of each phase, and the reason that has the most of them."""
+    start, rows = marks[0][1], []
+    for (name, begin), (_, until) in pairwise([*marks, ("", curve.times[-1])]):
+        counts = views.added(curve.at(begin), curve.at(until))
+        rows.append({"phase": name, "begin": round(begin - start, 3),
+                     "seconds": round(until - begin, 3), "exits": round(sum(counts.values())),
+                     "most": next(iter(by_count(counts)), None)})
+    return rows
+
+
+def answer(took: list[Counts], rows: list[dict[str, Any]], label: dict[int, str]) -> dict[str, str]:
+    """The questions of the course's assignment 3, and what they are answered here."""
+    first = took[0]
+    total = sum(first.values())
+    order = by_count(first)
+    rate = [row["exits"] / row["seconds"] for row in rows if row["seconds"] > 0.2]
+    return {
+        "How many exits does a full boot take?":
+            f"{grouped(total)}, from the VM's start until its init runs.",
+        "What does a reboot of the guest add?": "; ".join(
+            f"reboot {number}: {grouped(sum(more.values()))}, which is "
+            f"{sum(more.values()) / total:.2f} times the first boot, among them "
+            f"{more.get(TRIPLE_FAULT, 0)} triple fault, by which it rebooted"
+            for number, more in enumerate(took[1:], 1)) + ".",
+        "Which reason is the most frequent?":
+            f"{label[order[0]]} ({order[0]}): {grouped(first[order[0]])} exits, "
+            f"{100 * first[order[0]] / total:.1f} % of the boot's.",
+        "Which is the least frequent, not counting zero?": ", ".join(
+            f"{label[reason]} ({reason})" for reason in order
+            if first[reason] == first[order[-1]]) + f": {grouped(first[order[-1]])}.",
+        "Do exits grow at a stable rate?":
+            f"No: from {grouped(round(min(rate)))} to {grouped(round(max(rate)))} a second of "
+            "the emulated machine's time, by phase.",
+    }
+
+
+def by_count(counts: dict[int, Number]) -> list[int]:
+    """The reasons, the most frequent first."""
+    return sorted(counts, key=lambda reason: (-counts[reason], reason))
 
 
 def run(experiment: Experiment) -> None:
@@ -130,43 +175,11 @@ def run(experiment: Experiment) -> None:
     took = of_boot(said)
     marks = phases(curve, said)
     start = marks[0][1]
-    end = times[-1]
-    rows, table = [], []
-    for (name, begin), (_, until) in zip(marks, [*marks[1:], ("", end)], strict=True):
-        counts = views.added(curve.at(begin), curve.at(until))
-        exits = sum(counts.values())
-        most = max(counts, key=counts.get, default=None)
-        seconds = until - begin
-        rows.append({"phase": name, "begin": round(begin - start, 3), "seconds": round(seconds, 3),
-                     "exits": round(exits), "most": most})
-        table.append([name, f"{begin - start:.2f}", f"{seconds:.2f}", grouped(round(exits)),
-                      grouped(round(exits / seconds)) if seconds > 0.01 else "-",
-                      label.get(most, "-")])
-    first = took[0]
-    total, host = sum(first.values()), views.table(lab.file("host")).exits()
-    order = sorted(first, key=lambda reason: (-first[reason], reason))
-    rate = [row["exits"] / row["seconds"] for row in rows if row["seconds"] > 0.2]
-    answers = {
-        "How many exits does a full boot take?":
-            f"{grouped(total)}, from the VM's start until its init runs.",
-        "What does a reboot of the guest add?": "; ".join(
-            f"reboot {number}: {grouped(sum(more.values()))}, which is "
-            f"{sum(more.values()) / total:.2f} times the first boot, among them "
-            f"{more.get(TRIPLE_FAULT, 0)} triple fault, by which it rebooted"
-            for number, more in enumerate(took[1:], 1)) + ".",
-        "Which reason is the most frequent?":
-            f"{label[order[0]]} ({order[0]}): {grouped(first[order[0]])} exits, "
-            f"{100 * first[order[0]] / total:.1f} % of the boot's.",
-        "Which is the least frequent, not counting zero?": ", ".join(
-            f"{label[reason]} ({reason})" for reason in order
-            if first[reason] == first[order[-1]]) + f": {grouped(first[order[-1]])}.",
-        "Do exits grow at a stable rate?":
-            f"No: from {grouped(round(min(rate)))} to {grouped(round(max(rate)))} a second of "
-            "the emulated machine's time, by phase.",
-    }
+    rows = by_phase(curve, marks)
+    answers = answer(took, rows, label)
     ends = [at - start for at in times if at > start]
-    samples = [views.added(a, b) for a, b in zip(curve.counts, curve.counts[1:])][-len(ends):]
-    top = order[:DRAWN]
+    samples = [views.added(a, b) for a, b in pairwise(curve.counts)][-len(ends):]
+    top = by_count(took[0])[:DRAWN]
     series = [(label[r], [float(s.get(r, 0)) for s in samples]) for r in top]
     series.append(("others", [float(sum(n for r, n in s.items() if r not in top))
                               for s in samples]))
@@ -174,12 +187,15 @@ def run(experiment: Experiment) -> None:
                           series, ends, [(at - start, name) for name, at in marks])
     experiment.file("boot.svg", drawn)
     shown = html.Page("The exits of a boot, and of a reboot", experiment.about())
-    shown.list([f"{question} {answer}" for question, answer in answers.items()])
+    shown.points([f"{question} {words}" for question, words in answers.items()])
     shown.figure(drawn, "Exits a second by reason, in each quarter of a second of the emulated "
                         "machine.")
     shown.heading("By phase")
     shown.text("Counts at the begin of a phase are taken in proportion between two views.")
-    shown.table(["phase", "begins (s)", "lasts (s)", "exits", "a second", "most by"], table)
+    shown.table(["phase", "begins (s)", "lasts (s)", "exits", "a second", "most by"], [
+        [row["phase"], f"{row['begin']:.2f}", f"{row['seconds']:.2f}", grouped(row["exits"]),
+         grouped(round(row["exits"] / row["seconds"])) if row["seconds"] > 0.01 else "-",
+         label.get(row["most"], "-")] for row in rows])
     shown.heading("By reason")
     names = ["first boot", *(f"reboot {n}" for n in range(1, len(took)))]
     reasons = sorted({reason for counts in took for reason in counts})
@@ -191,6 +207,7 @@ def run(experiment: Experiment) -> None:
     shown.link("times.html", "The same recording with times and histograms")
     shown.write(experiment.out / "report.html")
     experiment.write_json({
-        "names": label, "boots": took, "phases": rows, "answers": answers, "host": host,
+        "names": label, "boots": took, "phases": rows, "answers": answers,
+        "host": views.table(lab.file("host")).exits(),
         "samples": [{"seconds": round(at, 3), "exits": sample}
                     for at, sample in zip(ends, samples, strict=True)]})

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import subprocess
-
 from typing import Any
 
 from vmxlab import bochs, guest, newbochs
@@ -189,7 +188,7 @@ def run(experiment: Experiment) -> None:
     shown.table(["MSR", *columns],
                 [[name, *(value.get(name, "") for value in values)] for name in sorted(msrs)])
     shown.heading("What was not run, or did not work")
-    shown.list([f"{r['model']}, Bochs {r['bochs']}: {r['failed']}" for r in failed]
+    shown.points([f"{r['model']}, Bochs {r['bochs']}: {r['failed']}" for r in failed]
                + [f"{model}: {why}" for model, why in sorted(left_out.items())])
     shown.write(experiment.out / "report.html")
     experiment.write_json({"atlas": atlas, "brought": steps, "failed": failed,

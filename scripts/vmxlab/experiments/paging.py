@@ -8,7 +8,7 @@ part of a small workload.
 
 from __future__ import annotations
 
-import itertools
+from itertools import pairwise
 from typing import Any
 
 from vmxlab import guest, views
@@ -81,7 +81,7 @@ def deltas(read: dict[str, View]) -> dict[str, Counts]:
     """What each step added, by reason, without the CPUID exits by which it was read."""
     found = {"boot": views.counts(read["boot"])}
     found["boot"][CPUID] -= read["boot"]["own_exits"]
-    for before, step in itertools.pairwise(STEPS):
+    for before, step in pairwise(STEPS):
         more = views.added(views.counts(read[before]), views.counts(read[step]))
         more[CPUID] = (more.get(CPUID, 0) - read[before]["read_exits"]
                        - read[step]["own_exits"])
@@ -164,7 +164,7 @@ def run(experiment: Experiment) -> None:
     experiment.file("paging.svg", picture)
     shown.figure(picture, "Exits of the guest's boot by reason; the scale is logarithmic.")
     shown.heading("What changed, and why")
-    shown.list([f"{row['name']} ({row['reason']}): {grouped(row['ept'])} with EPT, "
+    shown.points([f"{row['name']} ({row['reason']}): {grouped(row['ept'])} with EPT, "
                 f"{grouped(row['shadow'])} without. {row['why']}" for row in why])
     shown.heading("The boot")
     shown.text(f"All exits {WHAT['boot']}.")

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 from . import palette
 
-COLOURS = palette.style(":root{{--ink:{ink};--dim:{dim};--paper:{paper};--line:{line};--yes:{yes}}}")
-STYLE = COLOURS + """
+STYLE = palette.style(
+    ":root{{--ink:{ink};--dim:{dim};--paper:{paper};--line:{line};--yes:{yes}}}") + """
 :root { color-scheme: light dark; }
 @media print { section, figure { break-inside: avoid; } * { print-color-adjust: exact; } }
 * { box-sizing: border-box; }
@@ -42,7 +43,7 @@ class Page:
         """A paragraph."""
         self.body.append(f"<p>{escape(text)}</p>")
 
-    def list(self, items: list[str]) -> None:
+    def points(self, items: list[str]) -> None:
         """A list of sentences."""
         self.body.append("<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>")
 
@@ -55,7 +56,7 @@ class Page:
         self.body.append(f'<figure><div class="scroll">{svg}</div>'
                          f"<figcaption>{escape(caption)}</figcaption></figure>")
 
-    def table(self, head: list[str], rows: list[list[object]], words: int = 1,
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[object]], words: int = 1,
               total: bool = False) -> None:
         """A table; the first `words` columns are text, and the last row may be a total."""
 
@@ -65,11 +66,11 @@ class Page:
                 mark = ' class="w"'
             return f"<{kind}{mark}>{escape(str(value))}</{kind}>"
 
-        def line(kind: str, values: list[object], mark: str = "") -> str:
+        def line(kind: str, values: Sequence[object], mark: str = "") -> str:
             cells = "".join(cell(kind, place, value) for place, value in enumerate(values))
             return f"<tr{mark}>{cells}</tr>"
 
-        lines = [line("th", list(head))]
+        lines = [line("th", head)]
         for number, row in enumerate(rows, 1):
             last = total and number == len(rows)
             lines.append(line("td", row, ' class="sum"' if last else ""))

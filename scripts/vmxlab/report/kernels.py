@@ -87,8 +87,8 @@ def text() -> str:
         more = [m for m in machines(everything, SERIES, name) if m not in always]
         cells = ("; ".join(c) or "-" for c in (machines(everything, MODULE, name), always, more))
         lines.append(f"| {one['series']} | " + " | ".join(cells) + " |")
-    lines += ["", "Each is a machine of Bochs; `ept=0` has the nested guest run by shadow paging. Other "
-              "kernels are",
+    lines += ["", "Each is a machine of Bochs; `ept=0` has the nested guest run by shadow paging. "
+              "Other kernels are",
               "refused by `make patch`, which says what does not fit; [design.md](design.md) has "
               "how to add one."]
     return "\n".join(lines) + "\n"

@@ -40,4 +40,4 @@ def svg(text: str, title: str) -> str:
     console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(text), soft_wrap=True)
     local = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.S)
-    return console.export_svg(title=title, code_format=local, unique_id="screen")
+    return str(console.export_svg(title=title, code_format=local, unique_id="screen"))

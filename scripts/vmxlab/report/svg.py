@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from html import escape
+from itertools import pairwise
 
 from . import palette
 from .palette import SERIES
@@ -82,9 +83,9 @@ def over_time(label: str, series: list[tuple[str, list[float]]], times: list[flo
     drawn, below = key(left, 16, [name for name, _ in series], left + wide)
     top = 44 + below + 15 * len(phases)
     end = times[-1]
-    long = [max(until - begin, 1e-3) for begin, until in zip([0.0, *times], times)]
+    long = [max(until - begin, 1e-3) for begin, until in pairwise([0.0, *times])]
     sums = [sum(values[i] for _, values in series) / long[i] for i in range(len(times))]
-    most = max(max(sums), 1)
+    most = max(*sums, 1)
     for quarter in range(5):
         y = top + high - high * quarter / 4
         drawn.append(f'<path class="g" d="M{left} {y:g}H{left + wide}"/>')
