@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import subprocess
 import time
@@ -29,6 +30,7 @@ SECURITY_SUITES = ("trixie-security", "bookworm-security")
 KEYRINGS = tuple(
     Path(f"/usr/share/keyrings/debian-archive-keyring.{end}") for end in ("gpg", "pgp")
 )
+FULL = 1 << 20  # bytes: with less than this, nothing more can be fetched
 KNOWN_SUITE = re.compile(
     r"(old)*(stable|testing)|sid|unstable|bullseye|bookworm|trixie|forky|duke"
 )
@@ -204,16 +206,18 @@ class Apt:
             stderr=subprocess.PIPE, text=True, pass_fds=[write],
         ) as process:
             os.close(write)
-            with ThreadPoolExecutor(1) as pool, open(read, encoding="utf-8") as status:
+            with ThreadPoolExecutor(1) as pool, open(read, "rb", buffering=0) as status:
                 result = pool.submit(process.communicate)
-                for line in status:
-                    # dlstatus:NUMBER:PERCENT:TEXT
-                    part = line.split(":", 3)
-                    if step and part[0] == "dlstatus":
-                        step.share(float(part[2]))
+                while process.poll() is None:
+                    time.sleep(0.05)
+                    if select.select([status], [], [], 0.5)[0]:
+                        # dlstatus:NUMBER:PERCENT:TEXT
+                        told = re.findall(rb"^dlstatus:\d+:([\d.]+):", status.read(1 << 16), re.M)
+                        if step and told:
+                            step.share(float(told[-1]))
                     # On a full disk apt waits for ever for its own helpers.
-                    if shutil.disk_usage(self.home).free < 1 << 20:
-                        process.terminate()
+                    if shutil.disk_usage(self.home).free < FULL:
+                        process.kill()
                         raise disk_full(self.home)
                 output, errors = result.result()
         if process.returncode:

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 from . import REPO
 from .errors import LabError
+from .progress import Step
+
+TARGET = "x86_64-unknown-linux-gnu"
 
 
 def build_c(source: Path, folder: Path) -> Path:
@@ -21,12 +25,27 @@ def build_c(source: Path, folder: Path) -> Path:
 
 
 def vmxscope() -> Path:
-    """The command-line program, built if need be."""
-    done = subprocess.run([REPO / "scripts/build-cli"], check=False, stdout=subprocess.PIPE,
-                          text=True)
-    if done.returncode:
-        raise LabError("vmxscope could not be built", "scripts/build-cli shows why.")
-    return Path(done.stdout.strip())
+    """The command-line program, one static file, built if need be."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR") or REPO / "target")
+    packages = subprocess.run(
+        ["cargo", "tree", "--locked", "--package", "vmxscope", "--edges", "normal,build",
+         "--prefix", "none"], cwd=REPO, capture_output=True, text=True, check=False)
+    units = len(set(packages.stdout.splitlines()))
+    command = ["cargo", "build", "--quiet", "--locked", "--release", "--package", "vmxscope",
+               "--target", TARGET, "--message-format=json-render-diagnostics"]
+    env = {**os.environ, "RUSTFLAGS": "-C target-feature=+crt-static"}
+    step: Step | None = None
+    with subprocess.Popen(command, cwd=REPO, env=env, stdout=subprocess.PIPE, text=True) as cargo:
+        assert cargo.stdout
+        for line in cargo.stdout:
+            if '"reason":"compiler-artifact"' in line and '"fresh":false' in line:
+                step = step or Step("Building vmxscope", units, "crates")
+                step.tick()
+    if cargo.returncode:
+        raise LabError("vmxscope could not be built", "cargo said why above.")
+    if step:
+        step.done()
+    return target / TARGET / "release/vmxscope"
 
 
 def run_vmxscope(*arguments: object) -> str:

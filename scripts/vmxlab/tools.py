@@ -57,6 +57,7 @@ PYTHON = (3, 11)
 # root, $3: the machine's certificates (or nothing), $4: the folder to go on in.
 ENTER = r"""
 set -e
+PATH=$PATH:/usr/sbin:/sbin
 new=$1 tools=$2 certificates=$3 folder=$4
 shift 4
 mount -t tmpfs -o mode=755 tmpfs "$new"
@@ -262,7 +263,8 @@ def _check_machine() -> None:
     if sys.version_info < PYTHON:
         raise LabError(f"this is Python {platform.python_version()}",
                        f"The scripts need Python {PYTHON[0]}.{PYTHON[1]} or newer.", UNFIT)
-    lacking = [name for name in ("git", "make", "tar", "unshare", "pivot_root", "apt-get", "dpkg-deb")
+    lacking = [name for name in ("git", "make", "tar", "mount", "unshare", "pivot_root", "apt-get",
+                                 "dpkg-deb")
                if not _which(name)]
     if lacking:
         raise LabError(f"this machine lacks {', '.join(lacking)}",

@@ -32,6 +32,7 @@ mount --bind "$(readlink -f /etc/resolv.conf)" "$top/etc/resolv.conf"
 mount --bind /etc/ssl/certs/ca-certificates.crt "$top/etc/certificates"
 cd "$top"
 if [ "$way" = chroot ]; then exec chroot . "$@"; fi
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
 pivot_root . .
 umount -l .
 exec "$@"
@@ -83,7 +84,7 @@ def make_machine(release: str, tmp: Path) -> Machine:
     main, security, *_ = [*re.findall(r"^URIs: (\S+)", kept, re.M), ""]
     sources = [f"deb {main} {name} main" for name in (release, f"{release}-updates")]
     sources += [f"deb {security} {release}-security main"] if security else []
-    command = ["mmdebstrap", "--mode=root", "--variant=apt", "--include=git,make,python3"]
+    command = ["mmdebstrap", "--mode=root", "--variant=apt", "--include=git,make,python3,mount"]
     if extra := EXTRA.get(release):
         sources.append(f"deb {main} {release}-backports main")
         command.append(f'--customize-hook=chroot "$1" apt-get install -qy --no-install-recommends '
