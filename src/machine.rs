@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The machine that this kernel runs on: the only place where the module does
-//! something unsafe.
+//! The machine that this kernel runs on: its CPUs, as C lets them be read.
 
 use core::arch::x86_64::__cpuid_count;
 use core::marker::PhantomData;
@@ -44,9 +43,8 @@ pub(crate) struct OnlineCpus(PhantomData<*const ()>);
 impl OnlineCpus {
     /// Waits for a CPU hotplug operation to end and keeps off the next.
     pub(crate) fn lock() -> Self {
-        // SAFETY: The init function of a module and the read function of a
-        // debugfs file, the only callers, may sleep and hold no lock that is
-        // taken in CPU hotplug.
+        // SAFETY: vmx_caps_report, the only caller, may sleep, and its callers
+        // hold no lock that is taken in CPU hotplug.
         unsafe { vmx_caps_cpus_read_lock() };
         // INVARIANT: Just taken, and a raw pointer is not Send.
         Self(PhantomData)
