@@ -7,6 +7,7 @@ next one starts over (or, where make can, goes on). A lock file beside the
 entry makes a second process wait for the first instead of building again.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -58,7 +59,7 @@ def lock(path: Path, waiting: str = "", shared: bool = False) -> Iterator[None]:
     """Hold a lock file; say what is waited for, once, if another process has it."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = open(path, "a", encoding="ascii")
+        handle = path.open("a", encoding="ascii")
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with handle:
         try:
@@ -109,10 +110,9 @@ def entry(
 
 def mark_used(folder: Path) -> None:
     """Remember when an entry was last of use, for the size report."""
-    try:
+    # A cache that another user filled can be read all the same.
+    with contextlib.suppress(OSError):
         os.utime(folder / STAMP)
-    except OSError:
-        pass  # A cache that another user filled can be read all the same.
 
 
 def clean() -> None:

@@ -151,7 +151,7 @@ def _acquire_settings() -> str:
     return "".join(
         line + "\n" for line in done.stdout.splitlines()
         if re.match(r'Acquire::\S+ ".+";$', line)
-        and not re.match(r"Acquire::(Languages|AllowInsecure|AllowWeak|AllowDowngrade|Index|Gzip|CompressionTypes)", line)
+        and not re.match(r"Acquire::(Languages|Allow|Index|Gzip|CompressionTypes)", line)
     )
 
 

@@ -30,7 +30,8 @@ ESTIMATE = 1300
 STEP = re.compile(rb"^  (?:[A-Z]+ |[A-Z]+\t)")
 # Sources that no lab kernel compiles; their Kconfig files stay.
 UNUSED = (
-    "Documentation/*", "sound/*.[ch]", "drivers/gpu/*.[ch]", "drivers/net/ethernet/*.[ch]", "drivers/net/wireless/*.[ch]",
+    "Documentation/*", "sound/*.[ch]", "drivers/gpu/*.[ch]", "drivers/net/ethernet/*.[ch]",
+    "drivers/net/wireless/*.[ch]",
     "drivers/media/*.[ch]", "drivers/infiniband/*.[ch]", "drivers/scsi/*.[ch]",
     "drivers/staging/*.[ch]", "drivers/iio/*.[ch]", "tools/perf/*", "tools/testing/selftests/bpf/*",
     *(f"arch/{name}/*" for name in (

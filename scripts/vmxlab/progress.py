@@ -71,7 +71,8 @@ class Step:
     def done(self, end: str = "done in") -> None:
         """End the step, and say how long it took."""
         took = time.monotonic() - self.start
-        self._print(f"{chr(13) + chr(27) + '[K' if self.live else ''}{self.title}: {end} {took:.1f} s")
+        clear = "\r\x1b[K" if self.live else ""
+        self._print(f"{clear}{self.title}: {end} {took:.1f} s")
         if (log := os.environ.get("VMXSCOPE_STEPS")) and end == "done in":
             with open(log, "a", encoding="utf-8") as file:
                 file.write(f"{took:.1f}\t{self.title}\n")

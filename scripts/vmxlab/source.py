@@ -16,6 +16,8 @@ from vmxlab.progress import Step
 # Series that the patches are for, and the one of Debian 12, for the modules alone.
 SERIES = ("6.12", "7.3", "6.1")
 DEFAULT = SERIES[0]
+# The packages of a kernel, which differ from series to series.
+PARTS = re.compile(r"linux-(image|binary|modules|base|headers|kbuild)-\d")
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ def _find(series: str, folder: Path) -> None:
     found = [v for v in apt.versions("linux-headers-amd64") if v.startswith(f"{series}.")]
     if not found:
         raise LabError(f"the Debian archive has no kernel {series}",
-                       f"It is asked for its suites {', '.join(debian.SUITES)}; name a tree of "
-                       "your own with KERNEL_TREE=, or a mirror that has them with VMXSCOPE_MIRROR=.")
+                       f"It is asked for its suites {', '.join(debian.SUITES)}. Name a tree of your "
+                       "own with KERNEL_TREE=, or a mirror that has them with VMXSCOPE_MIRROR=.")
     version = found[0]
     headers = next(n for n in apt.depends("linux-headers-amd64", version)
                    if n.startswith("linux-headers-"))
@@ -78,7 +80,7 @@ def _find(series: str, folder: Path) -> None:
     todo = [headers, f"linux-image-{release}"]
     while todo:
         name = todo.pop()
-        if name in packages or not re.match(r"linux-(image|binary|modules|base|headers|kbuild)-\d", name):
+        if name in packages or not PARTS.match(name):
             continue
         packages.append(name)
         # The kernel's build tools of 6.1 have no version in their name; all come of one source.
@@ -98,8 +100,10 @@ def tarball(series: str) -> Path:
         with Step(f"Fetching {package} {kernel.package_version}, {size / 1e6:.0f} MB") as step:
             debs = tools.apt().download_exact(step, wanted)
         deb = next(debs.glob(f"{package}_*.deb"))
-        subprocess.run(f"dpkg-deb --fsys-tarfile '{deb}' | tar -x -C '{folder}' --strip-components=3"
-                       f" ./usr/src/{package}.tar.xz", shell=True, check=True)
+        with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb],
+                              stdout=subprocess.PIPE) as reader:
+            subprocess.run(["tar", "-x", "-C", folder, "--strip-components=3",
+                            f"./usr/src/{package}.tar.xz"], stdin=reader.stdout, check=True)
         deb.unlink()
 
     folder = cache.entry("sources", f"{package}_{kernel.package_version}", fetch, what=package)
