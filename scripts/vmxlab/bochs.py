@@ -3,7 +3,6 @@
 
 import functools
 import os
-import pty
 import re
 import shutil
 import subprocess
@@ -29,6 +28,8 @@ ALIASES = {
     "skylake": "corei7_skylake_x",
     "cannonlake": "corei3_cnl",
     "icelake": "corei7_icelake_u",
+    "sapphirerapids": "sapphire_rapids",
+    "arrowlake": "arrow_lake",
 }
 # IA32_MISC_ENABLE is the one MSR that Linux reads and Bochs lacks; with it
 # every other absent MSR may fault, as it does on hardware (Bochs' msrs file:
@@ -40,7 +41,7 @@ IPS = 50_000_000
 
 CONFIG = """\
 config_interface: textconfig
-display_library: {display}
+display_library: term
 romimage: file={bios}
 vgaromimage: file={vgabios}
 cpu: model={model}, count={cpus}, ips={ips}, reset_on_triple_fault=0, ignore_bad_msrs=0, msrs="{folder}/msrs"
@@ -50,7 +51,7 @@ ata0-master: type=cdrom, path="{iso}", status=inserted
 boot: cdrom
 clock: sync=none
 com1: enabled=1, mode={com1_mode}, dev="{com1}"
-com2: enabled=1, mode=file, dev="{com2}"
+port_e9_hack: enabled=1, all_rings=1
 log: {folder}/bochs.log
 panic: action=fatal
 error: action=report
@@ -67,8 +68,6 @@ class Bochs:
     program: Path
     version: str
     models: tuple[str, ...]
-    displays: tuple[str, ...]
-    debugger: bool
     bios: Path
     vgabios: Path
 
@@ -92,35 +91,28 @@ def find() -> Bochs:
     if not program:
         raise LabError(
             f"{own or 'bochs'} is not a program that runs here",
-            "BOCHS= takes the path of a Bochs." if own else "`make setup` installs Bochs.",
+            "BOCHS= takes the path of a Bochs." if own else
+            "`make clean-cache`, then `make setup` fetches the private tools anew.",
         )
     path = Path(program).resolve()
-
-    def ask(*words: str) -> str:
-        done = subprocess.run([path, "--help", *words], capture_output=True, text=True,
-                              stdin=subprocess.DEVNULL, check=False, timeout=20)
-        return done.stdout + done.stderr
-
-    general, cpu = ask(), ask("cpu")
-    version = re.search(r"Bochs x86 Emulator (\S+)", general + cpu)
-    models = re.findall(r"^(\w+)$", cpu.split("Supported CPU models:")[-1], re.M)
+    done = subprocess.run([path, "--help", "cpu"], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, check=False, timeout=20)
+    said = done.stdout + done.stderr
+    version = re.search(r"Bochs x86 Emulator (\S+)", said)
+    models = re.findall(r"^(\w+)$", said.split("Supported CPU models:")[-1], re.M)
     if not version or not models:
         raise LabError(f"{path} does not answer as a Bochs does",
-                       "BOCHS= takes the path of Bochs 2.7 or newer.")
-    plugins = re.search(r"LTDL_LIBRARY_PATH.*'(.*)'", general + cpu)
-    displays = [name[6:-7] for name in os.listdir(plugins[1]) if name.endswith("_gui.so")] \
-        if plugins and os.path.isdir(plugins[1]) else []
-    if b"bx_nogui_gui_c" in path.read_bytes():
-        displays.append("nogui")
+                       "BOCHS= takes the path of Bochs 3.0 or newer.")
     # A Bochs of one's own has its BIOS below its own prefix.
     shares = [path.parent.parent / "share/bochs", Path("/usr/share/bochs"), path.parent]
-    bios = next((s / "BIOS-bochs-latest" for s in shares if (s / "BIOS-bochs-latest").exists()), None)
+    bios = next((b for s in shares if (b := s / "BIOS-bochs-latest").exists()), None)
     vga = [s / n for s in (*shares, Path("/usr/share/vgabios"), Path("/usr/share/seabios"))
            for n in ("VGABIOS-lgpl-latest", "VGABIOS-lgpl-latest.bin", "vgabios.bin")]
     vgabios = next((v for v in vga if v.exists()), None)
     if not bios or not vgabios:
-        raise LabError(f"no BIOS for {path} was found", "`make setup` installs bochsbios and vgabios.")
-    return Bochs(path, version[1], tuple(models), tuple(displays), "-rc" in general, bios, vgabios)
+        raise LabError(f"no BIOS for {path} was found",
+                       "It is looked for beside it and in ../share/bochs.")
+    return Bochs(path, version[1], tuple(models), bios, vgabios)
 
 
 class Machine:
@@ -130,42 +122,29 @@ class Machine:
                  console_tty: str = "") -> None:
         self.bochs = find()
         self.folder = folder
-        self.console, self.control = folder / "com1", folder / "com2"
-        display = "nogui" if "nogui" in self.bochs.displays else "term"
+        self.console, self.control = folder / "com1", folder / "port-e9"
         text = CONFIG.format(
-            display=display, bios=self.bochs.bios, vgabios=self.bochs.vgabios,
+            bios=self.bochs.bios, vgabios=self.bochs.vgabios,
             model=self.bochs.model(model), cpus=cpus, ips=IPS, folder=folder, memory=memory,
             iso=image, com1_mode="term" if console_tty else "file",
-            com1=console_tty or self.console, com2=self.control,
+            com1=console_tty or self.console,
         )
         (folder / "bochsrc").write_text(text, encoding="ascii")
         (folder / "msrs").write_text(MSRS, encoding="ascii")
-        # With the debugger built in, Bochs waits at a prompt: "c" goes on.
-        (folder / "debugger").write_text("c\n", encoding="ascii")
 
     def start(self) -> None:
-        """Start Bochs on a pseudo-terminal of its own: `term` wants one."""
-        command = [self.bochs.program, "-q", "-f", self.folder / "bochsrc"]
-        if self.bochs.debugger:
-            command += ["-rc", self.folder / "debugger"]
-        try:
-            self.master, slave = pty.openpty()
-        except OSError as error:
-            raise LabError(f"no terminal for Bochs' display: {error}",
-                           "It takes one of /dev/pts: see that devpts is mounted there.") from error
+        """Start Bochs. What the machine writes to port 0xE9 comes out of its standard output."""
+        command: list[str | Path] = [self.bochs.program, "-q", "-f", self.folder / "bochsrc"]
         env = dict(os.environ, TERM="linux", LINES="25", COLUMNS="80")
-        self.process = subprocess.Popen(
-            command, cwd=self.folder, env=env, stdin=slave, stdout=slave, stderr=slave,
-            start_new_session=True,
-        )
-        os.close(slave)
-        self.screen = open(self.folder / "screen", "wb")
-        self.drain = threading.Thread(target=self._drain, daemon=True)
-        self.drain.start()
+        with open(self.control, "wb") as control, open(self.folder / "said", "wb") as said:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env=env, stdin=subprocess.DEVNULL, stdout=control,
+                stderr=said, start_new_session=True,
+            )
         threading.Thread(target=self._drain_drawing, daemon=True).start()
 
     def _drain_drawing(self) -> None:
-        """Read what `term` draws, on a second pseudo-terminal, of its own making.
+        """Read what `term` draws, on a pseudo-terminal of its own making.
 
         Nobody else does, and its cursor blinks: after some 50 seconds of
         emulated time 20 KiB are waiting there, and the machine for a reader.
@@ -174,7 +153,8 @@ class Machine:
         while self.running():
             time.sleep(0.2)
             try:
-                made = [fd.name for fd in (fds / "fd").iterdir() if str(fd.readlink()) == "/dev/ptmx"]
+                made = [fd.name for fd in (fds / "fd").iterdir()
+                        if str(fd.readlink()) == "/dev/ptmx"]
                 info = (fds / "fdinfo" / made[0]).read_text(encoding="ascii")
                 number = info.split("tty-index:")[1].split()[0]
                 screen = os.open(f"/dev/pts/{number}", os.O_RDONLY | os.O_NOCTTY)
@@ -188,13 +168,6 @@ class Machine:
                 pass  # It ends with Bochs.
             os.close(screen)
 
-    def _drain(self) -> None:
-        try:
-            while data := os.read(self.master, 65536):
-                self.screen.write(data)
-        except OSError:
-            pass  # The pseudo-terminal ends with its last user.
-
     def running(self) -> bool:
         """Whether the machine is still on."""
         return self.process.poll() is None
@@ -204,14 +177,11 @@ class Machine:
         if self.running():
             self.process.kill()
         self.process.wait()
-        self.drain.join(timeout=5)
-        self.screen.close()
-        os.close(self.master)
 
     def last_words(self) -> str:
         """What Bochs said of its own end."""
         log = self.folder / "bochs.log"
         if not log.exists():
-            return (self.folder / "screen").read_text(errors="replace")[-400:]
+            return (self.folder / "said").read_text(errors="replace")[-400:]
         lines = log.read_text(errors="replace").splitlines()
         return "\n".join([line for line in lines if "PANIC" in line or ">>PANIC<<" in line][-3:])

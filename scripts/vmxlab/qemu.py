@@ -46,7 +46,7 @@ class Machine:
     def __init__(self, folder: Path, kernel: Path, initrds: list[Path], append: str, model: str,
                  cpus: int, memory: int, console_tty: str = "") -> None:
         self.folder = folder
-        self.console, self.control = folder / "com1", folder / "com2"
+        self.console, self.control = folder / "com1", folder / "port-e9"
         initrd = folder / "initrd"
         with open(initrd, "wb") as joined:
             for path in initrds:
@@ -58,7 +58,8 @@ class Machine:
             "-m", str(memory), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", str(kernel), "-initrd", str(initrd), "-append", append,
             "-chardev", console, "-serial", "chardev:con",
-            "-chardev", f"file,id=ctl,path={self.control}", "-serial", "chardev:ctl",
+            "-chardev", f"file,id=ctl,path={self.control}",
+            "-device", "isa-debugcon,iobase=0xe9,chardev=ctl",
         ]
 
     def start(self) -> None:

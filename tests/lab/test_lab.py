@@ -90,7 +90,11 @@ def test_a_guest_that_dies_is_a_failure_of_the_lab_and_not_a_result(lab: Lab) ->
         (["--cpu", "z80", "--l1", "/etc/passwd"], 69, "no CPU model 'z80'"),
         ([], 64, "nothing to run"),
         (["--cpus", "0", "--l1", "/etc/passwd"], 64, "--cpus takes a number of at least 1"),
-        (["--kernel", "2.4", "--l1", "/etc/passwd"], 69, "2.4"),
+        (["--kernel", "2.4", "--l1", "/etc/passwd"], 69, "there is no base 'debian-2.4'"),
+        (["--base", "z", "--l1", "/etc/passwd"], 69, "There are: small-6.12"),
+        (["--base", "small-6.12", "--kernel", "7.3", "--l1", "/etc/passwd"], 64,
+         "leave out --kernel"),
+        (["--stock", "--kvm-modules", "patched", "--l1", "/etc/passwd"], 64, "exclude each other"),
         (["--accel", "kvm", "--l1", "/etc/passwd"], 69, "--accel kvm does not work here"),
         (["--add", "/no/such/file", "--l1", "/etc/passwd"], 69, "/no/such/file does not exist"),
     ],
@@ -100,7 +104,8 @@ def test_wrong_usage_and_what_cannot_be_had_are_told_apart(
 ) -> None:
     if "--accel" in args and "vmx" in Path("/proc/cpuinfo").read_text():
         pytest.skip("this machine may have nested VT-x")
-    done = subprocess.run([REPO / "scripts/lab", *args], capture_output=True, text=True, check=False)
+    done = subprocess.run([REPO / "scripts/lab", *args], capture_output=True, text=True,
+                          check=False)
     assert (done.returncode, message in done.stderr) == (status, True), done.stderr
     assert "Traceback" not in done.stderr
 
@@ -126,15 +131,47 @@ def test_the_shell_takes_commands_from_a_terminal_and_gives_it_back() -> None:
 def test_help_has_every_option_of_the_design_and_examples() -> None:
     text = subprocess.run([REPO / "scripts/lab", "--help"], capture_output=True, text=True,
                           check=True).stdout
-    for option in ("kernel", "stock", "cpu", "cpus", "guest-cpus", "kvm-intel", "append", "add",
-                   "add-guest", "l1", "l2", "timeout", "out"):
+    for option in ("base", "kvm-modules", "kernel", "stock", "cpu", "cpus", "guest-cpus",
+                   "kvm-intel", "append", "add", "add-guest", "l1", "l2", "timeout", "out"):
         assert re.search(rf"--{option}\b", text), option
     assert "examples:" in text and "69" in text
 
 
-def test_a_guest_that_says_much_at_its_end_spoils_nothing_of_what_is_kept(lab: Lab) -> None:
-    # Its console is still being shown when the files are sent, over the same line.
-    run = lab.run(l1="guest; echo kept >/out/file; exit 0\n", l2="seq 3000 | sed 's/^/line /'; exit 0\n")
-    assert run.status == 0, run.stderr
-    assert run.file("file") == "kept\n"
-    assert run.l2.splitlines()[-1] == "line 3000" and run.l2.count("line ") == 3000
+def test_what_a_guest_prints_at_once_reaches_the_terminal_whole_and_in_order(
+    lab: Lab, tmp_path: Path
+) -> None:
+    # 2 MB of lines and bytes that no text has, right before the guest's end.
+    count = 300_000
+    expected = b"".join(b"%d\n" % number for number in range(1, count + 1))
+    expected += b"a\0\x02b\r\n\xff\nend"
+    for name, text in {
+        "l1": "guest; echo kept >/out/file; exit 0\n",
+        "l2": f"seq {count}; printf 'a\\000\\002b\\r\\n\\377\\nend'; exit 0\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    done = subprocess.run(
+        [REPO / "scripts/lab", "--l1", tmp_path / "l1", "--l2", tmp_path / "l2",
+         "--out", tmp_path / "out"],
+        capture_output=True, check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out/l2.console").read_bytes() == expected
+    shown = [line[5:] for line in done.stdout.split(b"\n") if line.startswith(b"[l2] ")]
+    assert b"\n".join(shown) == expected
+    assert (tmp_path / "out/out/file").read_text() == "kept\n"
+
+
+@pytest.mark.parametrize("base", ["debian-6.12", "debian-7.3", "debian-6.1"])
+def test_a_distributions_own_kernel_is_both_machine_and_guest(lab: Lab, base: str) -> None:
+    run = lab.run("--base", base, "--kvm-modules", "stock", "--timeout", 400,
+                  l1="uname -r; guest\n", l2="uname -r; echo modules: $(lsmod | wc -l); exit 3\n")
+    assert run.status == 3, run.l1 + run.stderr
+    release = next(line for line in run.l1.splitlines() if re.fullmatch(r"[\d.]+\S+-amd64", line))
+    assert release.startswith(base.removeprefix("debian-") + ".")
+    assert release in run.l2.splitlines()
+
+
+def test_a_qemu_that_does_not_start_is_a_failure_of_the_lab_and_no_wait(lab: Lab) -> None:
+    run = lab.run("--timeout", 100, l1="guest -- -no-such-option; echo guest said $?\n",
+                  l2="exit 0\n")
+    assert "guest said 69" in run.l1, run.stderr

@@ -2,19 +2,16 @@
 """The capability atlas: what each CPU model of the emulator can do for virtual machines.
 
 Each model boots Linux and loads the capability module; its log is decoded by
-`vmxscope caps`, and every field of that is kept. A newer Bochs, fetched from
-Debian's testing, adds the models that the machine's own does not have.
+`vmxscope caps`, and every field of that is kept.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 from typing import Any
 
-from vmxlab import bochs, guest, newbochs
+from vmxlab import bochs, guest
 from vmxlab.errors import LabError
 from vmxlab.report import html, svg
 
@@ -57,29 +54,6 @@ Capabilities = dict[str, dict[str, int]]
 SHORT = ("core2_penryn_t9600", "corei7_haswell_4770")
 
 
-def models(program: str) -> tuple[str, list[str]]:
-    """The version of a Bochs, and its models."""
-    done = subprocess.run([program, "--help", "cpu"], capture_output=True, text=True, check=False,
-                          stdin=subprocess.DEVNULL)
-    said = done.stdout + done.stderr
-    version = re.search(r"Bochs x86 Emulator (\S+)", said)
-    if not version:
-        raise LabError(f"{program} does not answer as a Bochs does: {said.strip()[-200:]}")
-    return version[1], re.findall(r"^(\w+)$", said.split("Supported CPU models:")[-1], re.M)
-
-
-def emulators(experiment: Experiment) -> list[str]:
-    """The machine's Bochs, and a newer one where it can be had."""
-    found = [str(bochs.find().program)]
-    if experiment.short or "BOCHS" in os.environ:
-        return found
-    try:
-        found.append(str(newbochs.get()))
-    except LabError as error:
-        experiment.notes.append(f"No newer Bochs: {error.message}")
-    return found
-
-
 def capabilities(caps: dict[str, Any]) -> Capabilities:
     """What may be set, by section: 1 or 0, or the value of a field that is a number."""
     found: Capabilities = {}
@@ -93,15 +67,13 @@ def capabilities(caps: dict[str, Any]) -> Capabilities:
     return found
 
 
-def one(experiment: Experiment, program: str, version: str, model: str) -> Entry:
+def one(experiment: Experiment, version: str, model: str) -> Entry:
     """Run one model: its capabilities, or what went wrong."""
     name = f"{version}-{model}"
     found: Entry = {"bochs": version, "model": model, "generation": GENERATIONS[model]}
-    # A newer Bochs' newest models mostly stand still or have the kernel crash.
-    limit = 300 if program == str(bochs.find().program) else 90
     append = ["--append", APPEND[model]] if model in APPEND else []
     run = experiment.lab(name, "--stock", "--cpu", model, "--l1", common.SCRIPTS / "cpus-l1",
-                         *append, timeout=limit, may_fail=True, env={"BOCHS": program})
+                         *append, may_fail=True)
     if run.status:
         last = [line for line in run.l1.splitlines() if line.strip()][-1:] or ["no output"]
         reason = run.stderr.strip().splitlines() or [""]
@@ -138,17 +110,13 @@ def run(experiment: Experiment) -> None:
     guest.vmxscope()
     results: list[Entry] = []
     left_out: dict[str, str] = {}
-    for program in emulators(experiment):
-        version, there = models(program)
-        for model in there:
-            if model not in GENERATIONS:
-                left_out[model] = LEFT_OUT.get(model, "no Intel CPU of 64 bits with VMX")
-                continue
-            if any(r["model"] == model and "caps" in r for r in results) or \
-                    experiment.short and model not in SHORT:
-                continue
+    version = bochs.find().version
+    for model in bochs.find().models:
+        if model not in GENERATIONS:
+            left_out[model] = LEFT_OUT.get(model, "no Intel CPU of 64 bits with VMX")
+        elif not experiment.short or model in SHORT:
             experiment.say(f"{model}, Bochs {version}")
-            results.append(one(experiment, program, version, model))
+            results.append(one(experiment, version, model))
     atlas = sorted((r for r in results if "caps" in r),
                    key=lambda r: list(GENERATIONS).index(r["model"]))
     failed = [r for r in results if "failed" in r]
