@@ -48,7 +48,7 @@ def new_files() -> list[NewFile]:
     patch, folder = RUST_PLACE
     files += [
         NewFile(path, f"{folder}/{path.name}", patch)
-        for path in (OURS / "src").glob("*.rs")
+        for path in (*(OURS / "src").glob("*.rs"), OURS / "src/Makefile")
         if path.name not in NOT_IN_KERNEL
     ]
     return sorted(files, key=lambda file: file.place)
