@@ -66,8 +66,8 @@ unpatch: ## Take our KVM series out of KERNEL_TREE= again
 export-series: ## Write the series as mails into OUT= (default: out/series)
 	@scripts/export-series $(or $(OUT),out/series)
 
-kvm: ## Rebuild only KVM's modules in KDIR=, the patched tree of a kernel
-	@scripts/build-kvm "$(KDIR)"
+kvm: ## Build KVM's modules with our series for KDIR=, headers or a tree (OUT=, SOURCE=)
+	@scripts/build-kvm $(if $(OUT),--out "$(OUT)") $(if $(SOURCE),--source "$(SOURCE)") "$(KDIR)"
 
 install: ## Install the program, its man pages and completions (PREFIX=, DESTDIR=)
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install

@@ -3,9 +3,8 @@
  * Counts and times of VM exits: the boundary between KVM's C and exit_stats,
  * the Rust object that is linked into kvm.ko.
  *
- * The kernel's bindgen reads this file too, so a signature or a layout that
- * differs between the two sides does not compile.  Nothing behind it
- * allocates, takes a lock, sleeps, logs or can panic.
+ * Both sides assert the layouts.  Nothing behind it allocates, takes a lock,
+ * sleeps, logs or can panic.
  */
 #ifndef __KVM_X86_EXIT_STATS_H
 #define __KVM_X86_EXIT_STATS_H

@@ -15,6 +15,14 @@
 
 #include <asm/exit_stats.h>
 
+/*
+ * The members below change the layouts that kvm.ko and the vendor modules share,
+ * which only CONFIG_MODVERSIONS would notice.  So that without it, too, modules
+ * built with this option and without it refuse each other, the first function
+ * that a vendor module calls has another name.
+ */
+#define kvm_x86_vendor_init kvm_x86_vendor_init_exit_stats
+
 /**
  * struct kvm_exit_stats_set - one set of counters and its histograms
  * @counters:	the counters, or NULL

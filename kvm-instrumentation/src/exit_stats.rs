@@ -6,18 +6,13 @@
 //! Documentation/virt/kvm/x86/exit-stats.rst for what a guest reads. It is linked into
 //! kvm.ko. Nothing in it allocates, locks, sleeps, logs or can panic; all
 //! `unsafe` is in `boundary.rs`.
+#![no_std]
 
 pub mod abi;
 pub mod answer;
 pub mod boundary;
+mod c;
 pub mod clock;
 pub mod counters;
-mod drift;
 pub mod hist;
 pub mod reason;
-
-/// The header, as bindgen reads it.
-mod c {
-    pub(crate) use kernel::bindings::*;
-    pub(crate) use kernel::ffi::c_char;
-}

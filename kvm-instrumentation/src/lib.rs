@@ -9,19 +9,9 @@
 pub mod abi;
 pub mod answer;
 pub mod boundary;
+mod c;
 pub mod clock;
 pub mod counters;
 pub mod hist;
 pub mod reader;
 pub mod reason;
-
-/// The header's types, which in the kernel come from bindgen.
-mod c {
-    pub(crate) use core::ffi::c_char;
-
-    pub(crate) use crate::abi::Regs as exit_stats_regs;
-    pub(crate) use crate::answer::{Config as exit_stats_config, Query as exit_stats_query};
-    pub(crate) use crate::clock::Vcpu as exit_stats_vcpu;
-    pub(crate) use crate::counters::Counters as exit_stats_counters;
-    pub(crate) use crate::hist::Hist as exit_stats_hist;
-}

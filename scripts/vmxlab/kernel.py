@@ -257,7 +257,7 @@ def kvm_set(of: Base, name: str) -> KvmSet:
     if name == "stock":
         modules = kvm.stock(of)
     elif "/" in name or Path(name).is_dir():
-        modules = sorted(Path(name).glob("*.ko"), key=lambda path: kvm.ORDER.index(path.name))
+        modules = kvm.in_order(Path(name).glob("*.ko"))
     else:
         modules = kvm.built(of, name)
     return KvmSet(name, modules, cache.digest(modules))

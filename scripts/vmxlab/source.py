@@ -118,14 +118,16 @@ def unpack(archive: Path, tree: Path, *members: str, without: tuple[str, ...] = 
     patterns = [f"*/{member}" for member in members]
     done = subprocess.run(
         ["tar", "-x", "-f", archive, "-C", tree, "--strip-components=1", "--wildcards",
-         *(f"--exclude=*/{name}" for name in without), *patterns],
+         *(f"--exclude=*/{name}" for name in without), "--no-wildcards-match-slash", *patterns],
         capture_output=True, text=True, check=False,
     )
     if done.returncode:
-        if "No space left" not in done.stderr:
+        fetched = archive.parent.parent == cache.root() / "sources"
+        if fetched and "No space left" not in done.stderr:
             shutil.rmtree(archive.parent, ignore_errors=True)
         raise LabError(
             f"{archive} cannot be unpacked: {done.stderr.strip()[-400:]}",
-            "Check the free space with df. A broken archive has been removed: the next run "
-            "fetches it again.",
+            "Check the free space with df." + (
+                " A broken archive has been removed: the next run fetches it again."
+                if fetched else ""),
         )

@@ -5,52 +5,50 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import REPO, second_kernel
-
-sys.path.insert(0, str(REPO / "scripts"))
-
-import kvmseries  # noqa: E402
-from vmxlab import kernel  # noqa: E402
+from conftest import REPO
+from vmxlab import series, source
+from vmxlab.series import tree as patching
 
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:
     """One of the Makefile's targets, as the README calls it."""
-    return subprocess.run(["make", "-s", *words], cwd=REPO, capture_output=True, text=True, check=False)
+    command = ["make", "-s", *words]
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
 
 
 def content(tree: Path) -> dict[str, bytes]:
     """Every file of a tree."""
-    return {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    files = (path for path in tree.rglob("*") if path.is_file())
+    return {str(path.relative_to(tree)): path.read_bytes() for path in files}
 
 
-@pytest.fixture(params=["6.12", "second"])
-def stock(request: pytest.FixtureRequest) -> Path:
-    """A kernel's whole tree, without our series."""
-    return kernel.get(second_kernel() if request.param == "second" else request.param).tree
+@pytest.fixture(scope="module", params=series.supported())
+def stock(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of Debian's sources what the series and checkpatch look at."""
+    top = tmp_path_factory.mktemp("sources") / "linux"
+    patches = series.patches(request.param)
+    names = {name for path in patches for name in series.touched(path.read_text())}
+    checkpatch = ("checkpatch.pl", "spelling.txt", "const_structs.checkpatch")
+    source.unpack(source.tarball(request.param), top, "Makefile", *sorted(names),
+                  *(f"scripts/{name}" for name in checkpatch))
+    return top
 
 
 @pytest.fixture
 def tree(stock: Path, tmp_path: Path) -> Path:
-    """A clean tree of the files that the series looks at; the others do not matter to it."""
-    top = tmp_path / "linux"
-    series = kvmseries.patches(kvmseries.kernel_of(stock))
-    names = {name for path in series for name in kvmseries.touched(path.read_text())}
-    for name in {*names, "Makefile"}:
-        (top / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(stock / name, top / name)
-    return top
+    """A copy of it, to change."""
+    return Path(shutil.copytree(stock, tmp_path / "linux"))
 
 
 def test_it_goes_on_and_out_and_leaves_the_tree_as_it_was(tree: Path) -> None:
     clean = content(tree)
     assert make("patch", f"KERNEL_TREE={tree}").returncode == 0
     patched = content(tree)
-    for file in kvmseries.new_files():
+    for file in series.new_files():
         assert patched[file.place] == file.source.read_bytes()
     assert "KVM_EXIT_STATS" in (tree / "arch/x86/kvm/Kconfig").read_text()
     again = make("patch", f"KERNEL_TREE={tree}")
@@ -78,7 +76,7 @@ def test_a_tree_that_it_does_not_fit_is_refused_and_left_alone(tree: Path) -> No
 
 
 def test_a_file_of_somebody_elses_is_not_overwritten(tree: Path) -> None:
-    own = tree / kvmseries.new_files()[0].place
+    own = tree / series.new_files()[0].place
     own.parent.mkdir(parents=True, exist_ok=True)
     own.write_text("mine\n")
     refused(tree, str(own), "is there already")
@@ -95,7 +93,7 @@ def test_another_version_or_no_kernel_at_all_is_refused(tree: Path, tmp_path: Pa
 def test_the_exported_series_stands_alone_and_is_clean_by_checkpatch(
     stock: Path, tree: Path, tmp_path: Path
 ) -> None:
-    version, out = kvmseries.kernel_of(stock), tmp_path / "mails"
+    version, out = patching.kernel_of(stock), tmp_path / "mails"
     subprocess.run([REPO / "scripts/export-series", "--kernel", version, "--check", stock, out],
                    check=True, capture_output=True)
     mails = sorted(out.glob("*.patch"))
@@ -106,10 +104,10 @@ def test_the_exported_series_stands_alone_and_is_clean_by_checkpatch(
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "clean"],
                   ["am", "-q", *map(str, mails[1:])]):
         subprocess.run(["git", *words], cwd=tree, env=env, check=True, capture_output=True)
-    for file in kvmseries.new_files():
+    for file in series.new_files():
         assert (tree / file.place).read_bytes() == file.source.read_bytes()
-    checked = subprocess.run(["perl", "scripts/checkpatch.pl", "--strict", "--terse", *mails[1:]],
-                             cwd=stock, capture_output=True, text=True, check=False)
+    command = ["perl", "scripts/checkpatch.pl", "--no-tree", "--strict", "--terse", *mails[1:]]
+    checked = subprocess.run(command, cwd=stock, capture_output=True, text=True, check=False)
     said = [line for line in checked.stdout.splitlines() if re.search(r"ERROR|WARNING|CHECK", line)]
     # Whose name would be in MAINTAINERS is not ours to write.
     assert [line for line in said if "does MAINTAINERS need updating" not in line] == []
@@ -127,6 +125,7 @@ def test_make_export_series_writes_where_it_is_told(tmp_path: Path) -> None:
     [
         (["patch"], 2, "not a kernel source tree"),
         (["kvm", "KDIR=/nowhere"], 2, "/nowhere is not a folder"),
+        (["kvm", "KDIR=/usr"], 2, "/usr is neither a kernel's headers nor a built tree"),
         (["module", "KDIR=/nowhere"], 2, "/nowhere is not a kernel build tree"),
     ],
 )

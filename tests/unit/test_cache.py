@@ -146,4 +146,4 @@ def test_a_later_fragment_overrides_an_earlier_one(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_kernel_tree_is_told(tmp_path: Path) -> None:
     with pytest.raises(LabError, match="is not a kernel source tree"):
-        kernel.series_of(tmp_path)
+        kernel.tree_version(tmp_path)

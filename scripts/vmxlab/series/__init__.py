@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """The KVM patch series: its patches, and the files that come with them."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parent.parent
+from vmxlab import REPO
+from vmxlab.errors import LabError
+
 OURS = REPO / "kvm-instrumentation"
 
 # Where each file of kvm-instrumentation/ goes in a kernel tree, and the number
@@ -25,12 +29,8 @@ RUST_PLACE = (1, "arch/x86/kvm/exit_stats")
 NOT_IN_KERNEL = {"lib.rs", "reader.rs"}
 
 
-class SeriesError(Exception):
-    """What went wrong, in words for the one who called, and a way out."""
-
-    def __init__(self, message: str, hint: str = "", status: int = 1) -> None:
-        super().__init__(message)
-        self.hint, self.status = hint, status
+# The status of a program whose series does not fit.
+MISFIT = 1
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def new_files() -> list[NewFile]:
     patch, folder = RUST_PLACE
     files += [
         NewFile(path, f"{folder}/{path.name}", patch)
-        for path in (OURS / "src").glob("*.rs")
+        for path in (*(OURS / "src").glob("*.rs"), OURS / "src/Makefile")
         if path.name not in NOT_IN_KERNEL
     ]
     return sorted(files, key=lambda file: file.place)
@@ -65,24 +65,20 @@ def patches(kernel: str) -> list[Path]:
     return sorted((REPO / "patches" / kernel).glob("*.patch"))
 
 
-def kernel_of(tree: Path) -> str:
-    """The VERSION.PATCHLEVEL that a kernel tree's Makefile states."""
-    try:
-        head = (tree / "Makefile").read_text(encoding="utf-8", errors="replace")[:400]
-    except OSError as error:
-        raise SeriesError(
-            f"{tree} is not a kernel source tree: its Makefile cannot be read ({error.strerror})",
-            "Name the top folder of a kernel's sources.",
-        ) from error
-    found = [re.search(rf"^{name} = (\d+)$", head, re.M) for name in ("VERSION", "PATCHLEVEL")]
-    if not all(found):
-        raise SeriesError(
-            f"{tree}/Makefile states no kernel version, so {tree} is not a kernel source tree",
-            "Name the top folder of a kernel's sources.",
-        )
-    return ".".join(match[1] for match in found if match)
+def choose(kernel: str, whose: str) -> list[Path]:
+    """The patches for VERSION.PATCHLEVEL, as which `whose` sources have named themselves."""
+    series = patches(kernel)
+    if not series:
+        raise LabError(f"{whose} is Linux {kernel}, for which there is no series",
+                       f"There is one for: {', '.join(supported())}.", MISFIT)
+    return series
 
 
 def touched(patch: str) -> list[str]:
     """The files that a patch changes."""
     return re.findall(r"^\+\+\+ b/(\S+)", patch, re.M)
+
+
+def inputs(kernel: str) -> list[Path]:
+    """All files that go into a tree with the series."""
+    return [*patches(kernel), *(file.source for file in new_files())]

@@ -2,8 +2,8 @@
 
 //! Holds the boundary against the header: what differs does not compile.
 //!
-//! Only the kernel's root has this module, since only there bindgen reads the
-//! header; a test builds that root.
+//! A test adds this module to the kernel's root, with bindgen's reading of the
+//! header in the place of `c.rs`.
 
 #![forbid(unsafe_code)]
 
