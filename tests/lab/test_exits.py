@@ -34,10 +34,11 @@ def prove(lab: Lab, provoke: Provoke, vmxscope: Path, machine: tuple) -> Run:
     # The same path each time, so that a machine's tests share one run.
     rounds = lab.top / "rounds"
     rounds.write_text("50\n")
+    module = provoke.module(f"small-{series}")
     run = lab.run(
         "--kernel", series, "--cpu", model, "--cpus", cpus, "--guest-cpus", cpus,
         "--kvm-intel", params, "--timeout", 300,
-        "--add-guest", f"{provoke.module(f"small-{series}")}:lab/provoke.ko",
+        "--add-guest", f"{module}:lab/provoke.ko",
         "--add-guest", f"{vmxscope}:lab/vmxscope", "--add-guest", f"{rounds}:lab/rounds",
         l1=(REPO / "tests/lab/proof.sh").read_text(),
         l2=(REPO / "tests/lab/proof-l2.sh").read_text(),
