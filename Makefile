@@ -52,10 +52,10 @@ kernels: ## Build the lab's kernels beforehand
 	@scripts/build-kernels
 
 module: ## Build vmx_caps.ko for KDIR= (default: the running kernel)
-	@scripts/build-module "$(KDIR)"
+	@scripts/inside scripts/build-module "$(KDIR)"
 
 module-clean: ## Remove what `make module` built
-	@$(MAKE) -s -C $(KDIR) M=$(CURDIR) clean
+	@scripts/inside $(MAKE) -s -C "$(KDIR)" M="$(CURDIR)" clean
 
 patch: ## Apply our KVM series to KERNEL_TREE=
 	@scripts/patch-kernel apply "$(KERNEL_TREE)"

@@ -25,7 +25,7 @@ from vmxlab.progress import Step
 # What is needed for what. "~E" is apt's name of all essential packages.
 LAB = (
     "~E", "git", "make", "python3", "patch", "rsync", "file",
-    "gcc", "gcc-14", "libc6-dev", "binutils", "bison", "flex", "bc", "libelf-dev", "libssl-dev",
+    "gcc", "gcc-14", "gcc-12", "libc6-dev", "binutils", "bison", "flex", "bc", "libelf-dev", "libssl-dev",
     "cpio", "kmod", "xz-utils", "zstd", "lz4", "dwarves",
     "rustc", "cargo", "rust-src",
     "bochs", "bochs-term", "bochsbios", "vgabios", "qemu-system-x86", "grub-pc-bin",
@@ -34,7 +34,7 @@ LAB = (
 SETS = {
     "lab": LAB,
     "test": (
-        *LAB, "gcc-12", "bindgen", "rustfmt", "rust-clippy", "python3-pytest",
+        *LAB, "bindgen", "rustfmt", "rust-clippy", "python3-pytest",
         "python3-pytest-xdist", "python3-pip", "mypy", "shellcheck", "tmux", "procps", "dpkg-dev",
         "perl", "apt", "mmdebstrap", "dkms", "chromium", "prometheus", "python3-rich",
     ),
