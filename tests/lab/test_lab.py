@@ -146,7 +146,8 @@ def test_what_a_guest_prints_at_once_reaches_the_terminal_whole_and_in_order(
     expected += b"a\0\x02b\r\n\xff\nend"
     for name, text in {
         "l1": "guest; echo kept >/out/file; exit 0\n",
-        "l2": f"seq {count}; printf 'a\\000\\002b\\r\\n\\377\\nend'; exit 0\n",
+        "l2": f"{{ seq {count}; printf 'a\\000\\002b\\r\\n\\377\\nend'; }} >/tmp/all\n"
+              "cat /tmp/all; exit 0\n",
     }.items():
         (tmp_path / name).write_text(text)
     done = subprocess.run(
