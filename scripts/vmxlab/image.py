@@ -11,7 +11,8 @@ from pathlib import Path
 
 from . import REPO, cache, guest
 from .errors import LabError
-from .kernel import Base, KvmSet
+from .kernel import Base
+from .kvm import KvmSet
 
 FILES = REPO / "scripts/lab-files"
 TOOLS_ANEW = "`make clean-cache`, then `make setup` fetches the private tools anew."

@@ -53,15 +53,6 @@ class Base:
     key: str
 
 
-@dataclass(frozen=True)
-class KvmSet:
-    """KVM's modules, and those that they need, in the order in which they load."""
-
-    name: str
-    modules: list[Path]
-    key: str
-
-
 def names() -> list[str]:
     """All bases that there are by name."""
     small = [f"small-{path.name}" for path in (REPO / "patches").iterdir()]
@@ -248,16 +239,3 @@ def tree_version(tree: Path) -> str:
             "Name the top folder of one, where its Makefile is.",
         )
     return "{}.{}.{}{}".format(*(match[1] for match in number if match))
-
-
-def kvm_set(of: Base, name: str) -> KvmSet:
-    """KVM's modules for a base: "stock", "patched", "course", or a folder that holds them."""
-    from vmxlab import kvm  # It needs this module's names.
-
-    if name == "stock":
-        modules = kvm.stock(of)
-    elif "/" in name or Path(name).is_dir():
-        modules = kvm.in_order(Path(name).glob("*.ko"))
-    else:
-        modules = kvm.built(of, name)
-    return KvmSet(name, modules, cache.digest(modules))

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from vmxlab import REPO, cache, kernel, series, source
@@ -47,6 +48,15 @@ ccflags-y += -DCONFIG_KVM_EXIT_STATS=1
 """
 
 
+@dataclass(frozen=True)
+class KvmSet:
+    """KVM's modules, and those that they need, in the order in which they load."""
+
+    name: str
+    modules: list[Path]
+    key: str
+
+
 def headers_version(headers: Path) -> str:
     """Linux's own version (6.12.117) of a headers package or a built tree."""
     path = headers / "include/generated/uapi/linux/version.h"
@@ -78,6 +88,11 @@ def _touched(patches: Iterable[Path]) -> list[str]:
                    for name in series.touched(path.read_text(encoding="utf-8"))})
 
 
+def course_patch(number: str) -> Path:
+    """The patch of the course's method for a series, which may not exist."""
+    return REPO / f"tests/bench/course-{number}.patch"
+
+
 def _patches(variant: str, version: str) -> list[Path]:
     """The patches of a variant: "stock" has none, and a path is a patch or a folder of them."""
     number = ".".join(version.split(".")[:2])
@@ -85,7 +100,7 @@ def _patches(variant: str, version: str) -> list[Path]:
         return []
     if variant == "patched":
         return series.choose(number, "the kernel")
-    path = REPO / f"tests/bench/course-{number}.patch" if variant == "course" else Path(variant)
+    path = course_patch(number) if variant == "course" else Path(variant)
     found = sorted(path.glob("*.patch")) if path.is_dir() else [path]
     if not found or not found[0].is_file():
         raise LabError(f"there is no set {variant!r} for Linux {number} ({path} has no patch)",
@@ -233,3 +248,14 @@ def built(of: kernel.Base, variant: str) -> list[Path]:
     folder = cache.entry("kvm", key, make, what=f"KVM ({variant}) for {of.version}")
     ours = {path.name for path in folder.glob("*.ko")}
     return in_order([*folder.glob("*.ko"), *(p for p in stock(of) if p.name not in ours)])
+
+
+def modules(of: kernel.Base, name: str) -> KvmSet:
+    """KVM's modules for a base: "stock", "patched", "course", or a folder that holds them."""
+    if name == "stock":
+        found = stock(of)
+    elif "/" in name or Path(name).is_dir():
+        found = in_order(Path(name).glob("*.ko"))
+    else:
+        found = built(of, name)
+    return KvmSet(name, found, cache.digest(found))

@@ -13,7 +13,7 @@ import tty
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import REPO, bochs, cache, image, kernel, module, qemu, source
+from . import REPO, bochs, cache, image, kernel, kvm, module, qemu, source
 from .console import Control, Follower, emit
 from .errors import LabError
 
@@ -69,7 +69,7 @@ def run(options: Options) -> Result:
     return Result(status, out, time.monotonic() - start)
 
 
-def chosen(options: Options) -> tuple[kernel.Base, kernel.KvmSet]:
+def chosen(options: Options) -> tuple[kernel.Base, kvm.KvmSet]:
     """The base and the KVM modules that the options name, built or fetched if need be."""
     name = options.base
     if not name:
@@ -77,7 +77,7 @@ def chosen(options: Options) -> tuple[kernel.Base, kernel.KvmSet]:
         name = f"small-{series}" if f"small-{series}" in kernel.names() else f"debian-{series}"
     base = kernel.base(name)
     patched = not options.stock and (REPO / "patches" / base.series).is_dir()
-    return base, kernel.kvm_set(base, options.kvm_modules or ("patched" if patched else "stock"))
+    return base, kvm.modules(base, options.kvm_modules or ("patched" if patched else "stock"))
 
 
 def wants_guest(options: Options) -> bool:
@@ -87,7 +87,7 @@ def wants_guest(options: Options) -> bool:
     return bool(options.l1 and "guest" in options.l1.read_text(errors="replace").split())
 
 
-def _initrds(options: Options, base: kernel.Base, modules: kernel.KvmSet,
+def _initrds(options: Options, base: kernel.Base, modules: kvm.KvmSet,
              scratch: Path) -> list[Path]:
     texts = {
         "kvm-params": options.kvm,

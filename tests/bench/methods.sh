@@ -92,12 +92,12 @@ echo 'taken >/run/taken; counted "$method" >/run/counted' >>/run/functions
 [ -e /lab/boot.sh ] && . /lab/boot.sh
 
 load-kvm || exit
-echo 0 >/sys/module/kvm/parameters/halt_poll_ns
 methods=$(cat /lab/methods)
 for method in $methods; do
 	if [ "$method" = course ]; then
-		rmmod kvm_intel && insmod /lab/course/kvm-intel.ko || exit
+		rmmod kvm_intel kvm && insmod /lab/course/kvm.ko && insmod /lab/course/kvm-intel.ko || exit
 	fi
+	echo 0 >/sys/module/kvm/parameters/halt_poll_ns
 	kinds "$method"
 	for _ in $(seq "$(cat /lab/boots)"); do boot "$method"; done
 done

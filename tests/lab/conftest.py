@@ -12,10 +12,6 @@ from vmxlab import REPO, guest, kernel, machine
 from vmxlab.guest import build_c
 from vmxlab.machine import Run
 
-# Set by scripts/run-tests: the second kernel, or why there is none.
-SECOND = os.environ.get("VMXSCOPE_SECOND", "7.3")
-WHY_NO_SECOND = os.environ.get("VMXSCOPE_WHY_NO_SECOND", "")
-
 
 class Lab:
     """Runs the lab; the same call is made once a session."""
@@ -87,22 +83,15 @@ def provoke(tmp_path_factory: pytest.TempPathFactory) -> "Provoke":
 
 
 class Provoke:
-    """provoke.ko by kernel series."""
+    """provoke.ko by the base that it is for."""
 
     def __init__(self, top: Path) -> None:
         self.top = top
 
-    def module(self, series: str, patched: bool = True) -> Path:
-        """The module for that kernel."""
-        folder = self.top / f"{series}-{patched}"
+    def module(self, base: str) -> Path:
+        """The module for that base."""
+        folder = self.top / base
         if not folder.exists():
             shutil.copytree(REPO / "tests/lab/provoke", folder)
-            kernel.run_make(kernel.get(series, patched).tree, f"M={folder}", "modules")
+            kernel.run_make(kernel.base(base).headers, f"M={folder}", "modules")
         return folder / "provoke.ko"
-
-
-def second_kernel() -> str:
-    """The second kernel's series; the test is not run where it cannot be had."""
-    if WHY_NO_SECOND:
-        pytest.skip(f"no second kernel: {WHY_NO_SECOND}")
-    return SECOND

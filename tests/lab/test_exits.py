@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import exits
-from conftest import Lab, Provoke, Run, second_kernel
+from conftest import Lab, Provoke, Run
 from vmxlab import REPO, views
 
 # Basic exit reasons (SDM vol. 3, appendix C) that the workload must provoke.
@@ -20,10 +20,10 @@ SINCE_NEHALEM = {40: "PAUSE", 52: "VMX-preemption timer expired"}
 
 # (kernel, model, CPUs, kvm-intel parameters)
 CORE = [("6.12", "haswell", 1, "ept=1"), ("6.12", "haswell", 1, "ept=0"),
-        ("6.12", "haswell", 2, "ept=1"), ("second", "haswell", 1, "ept=1")]
+        ("6.12", "haswell", 2, "ept=1"), ("7.3", "haswell", 1, "ept=1")]
 MATRIX = [("6.12", "penryn", 1, ""), ("6.12", "haswell", 2, "ept=0"), ("6.12", "broadwell", 1, ""),
-          ("6.12", "tigerlake", 1, ""), ("second", "haswell", 1, "ept=0"),
-          ("second", "haswell", 2, "ept=1"), ("second", "penryn", 1, "")]
+          ("6.12", "tigerlake", 1, ""), ("7.3", "haswell", 1, "ept=0"),
+          ("7.3", "haswell", 2, "ept=1"), ("7.3", "penryn", 1, "")]
 MACHINES = [pytest.param(*machine) for machine in CORE]
 MACHINES += [pytest.param(*machine, marks=pytest.mark.matrix) for machine in MATRIX]
 
@@ -31,14 +31,14 @@ MACHINES += [pytest.param(*machine, marks=pytest.mark.matrix) for machine in MAT
 def prove(lab: Lab, provoke: Provoke, vmxscope: Path, machine: tuple) -> Run:
     """Run the proof's scripts in a machine."""
     series, model, cpus, params = machine
-    series = second_kernel() if series == "second" else series
     # The same path each time, so that a machine's tests share one run.
     rounds = lab.top / "rounds"
     rounds.write_text("50\n")
+    module = provoke.module(f"small-{series}")
     run = lab.run(
         "--kernel", series, "--cpu", model, "--cpus", cpus, "--guest-cpus", cpus,
         "--kvm-intel", params, "--timeout", 300,
-        "--add-guest", f"{provoke.module(series)}:lab/provoke.ko",
+        "--add-guest", f"{module}:lab/provoke.ko",
         "--add-guest", f"{vmxscope}:lab/vmxscope", "--add-guest", f"{rounds}:lab/rounds",
         l1=(REPO / "tests/lab/proof.sh").read_text(),
         l2=(REPO / "tests/lab/proof-l2.sh").read_text(),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import exits
-from conftest import Lab, Run, second_kernel
+from conftest import Lab, Run
 from vmxlab import REPO, views
 
 ROUNDS = 1000
@@ -16,13 +16,12 @@ RUN_IO, RUN_HLT, RUN_FAIL_ENTRY = 2, 5, 9
 INVALID_STATE, FAILED_ENTRY = 33, 1 << 31
 INVALID_CONTROL = 7  # A VM-instruction error, not an exit reason.
 
-KERNELS = [pytest.param("6.12"), pytest.param("second", marks=pytest.mark.matrix)]
+KERNELS = [pytest.param("6.12"), pytest.param("7.3", marks=pytest.mark.matrix)]
 pytestmark = pytest.mark.parametrize("series", KERNELS)
 
 
 def run_vms(lab: Lab, l3: Path, series: str) -> Run:
     """Run all of the VMs, each of a thousand rounds, in one machine."""
-    series = second_kernel() if series == "second" else series
     run = lab.run("--kernel", series, "--add", f"{l3}:lab/l3", "--timeout", 300,
                   l1=(REPO / "tests/lab/failures.sh").read_text())
     assert run.status == 0, run.l1 + run.stderr

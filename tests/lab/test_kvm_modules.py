@@ -83,7 +83,7 @@ def test_modules_with_and_without_the_series_refuse_each_other(
 ) -> None:
     base = kernel.base(name)
     added, checks = [], ["rmmod kvm_intel kvm irqbypass 2>/dev/null"]
-    sets = {"stock": kernel.kvm_set(base, "stock"), "patched": kernel.kvm_set(base, "patched")}
+    sets = {"stock": kvm.modules(base, "stock"), "patched": kvm.modules(base, "patched")}
     for label, kvm_set in sets.items():
         for module in kvm_set.modules:
             copy = tmp_path / f"{label}-{module.name}"

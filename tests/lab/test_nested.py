@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import exits
-from conftest import Lab, Run, second_kernel
-from vmxlab import REPO, kernel, views
+from conftest import Lab, Run
+from vmxlab import REPO, kernel, kvm, views
 
 ROUNDS = 1000  # As in nested-l2.sh.
 EXCEPTION, CPUID, HLT, IO = 0, 10, 12, 30
@@ -22,16 +22,15 @@ MACHINES = [
     pytest.param("6.12", "nested=1 enable_shadow_vmcs=0"),
     pytest.param("6.12", "nested=1 enable_shadow_vmcs=1", marks=pytest.mark.matrix),
     pytest.param("6.12", "nested=1 ept=0", marks=pytest.mark.matrix),
-    pytest.param("second", "nested=1", marks=pytest.mark.matrix),
+    pytest.param("7.3", "nested=1", marks=pytest.mark.matrix),
 ]
 pytestmark = pytest.mark.parametrize(("series", "params"), MACHINES)
 
 
 def run_nested(lab: Lab, l3: Path, series: str, params: str) -> Run:
     """Run L3 in L2 in L1, and stop L2 behind it."""
-    series = second_kernel() if series == "second" else series
     added = [f"{l3}:lab/l3"]
-    added += [f"{module}:lab/{module.name}" for module in kernel.get(series, True).modules()
+    added += [f"{module}:lab/{module.name}" for module in kvm.modules(kernel.base(f"small-{series}"), "patched").modules
               if module.stem in ("irqbypass", "kvm", "kvm-intel")]
     words = [word for file in added for word in ("--add-guest", file)]
     run = lab.run("--kernel", series, "--kvm-intel", params, "--timeout", 300, *words,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Lab, Run, build_c, second_kernel
+from conftest import Lab, Run, build_c
 from vmxlab import REPO, views
 
 CPUIDS = 1000
@@ -21,7 +21,7 @@ MOST_EXITS = 300
 MOST_AGAIN = 120
 
 
-@pytest.fixture(scope="module", params=["first", pytest.param("second", marks=pytest.mark.matrix)])
+@pytest.fixture(scope="module", params=["6.12", pytest.param("7.3", marks=pytest.mark.matrix)])
 def run(request: pytest.FixtureRequest, lab: Lab, vmxscope: Path,
         tmp_path_factory: pytest.TempPathFactory) -> Run:
     """One run, in which the guest and the host are asked everything; of each kernel."""
@@ -29,7 +29,7 @@ def run(request: pytest.FixtureRequest, lab: Lab, vmxscope: Path,
     cpuids = folder / "cpuids"
     subprocess.run(["cc", "-static", "-nostdlib", f"-DCOUNT={CPUIDS}", "-o", cpuids,
                     REPO / "tests/lab/cpuids.c"], check=True)
-    kernel = ["--kernel", second_kernel()] if request.param == "second" else []
+    kernel = ["--kernel", request.param]
     done = lab.run(
         *kernel, "--timeout", 900, "--kvm-intel", "nested=1", "--add", vmxscope,
         "--add-guest", vmxscope, "--add-guest", cpuids,

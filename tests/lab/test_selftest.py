@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Lab, second_kernel
-from vmxlab import cache, kernel, toolchain
+from conftest import Lab
+from vmxlab import cache, kernel
 
 NAME = "kvm_binary_stats_test"
 # What `make headers` and the test's own Makefile read of the kernel's tree.
@@ -33,16 +33,16 @@ make -s -j{jobs} -C tools/testing/selftests/kvm CC="gcc -static" OUTPUT="$copy/o
 	"$copy/out/{name}"
 """
 
-KERNELS = [pytest.param("6.12"), pytest.param("second", marks=pytest.mark.matrix)]
+KERNELS = [pytest.param("6.12"), pytest.param("7.3", marks=pytest.mark.matrix)]
 
 
-def selftest(linux: kernel.Kernel) -> Path:
+def selftest(linux: kernel.Base) -> Path:
     """The test, built from a copy of what it needs of that kernel's tree."""
-    script = BUILD.format(parts=PARTS, name=NAME, jobs=toolchain.jobs())
+    script = BUILD.format(parts=PARTS, name=NAME, jobs=kernel.jobs())
 
     def build(folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as copy:
-            done = subprocess.run(["bash", "-c", script, "build", linux.tree, copy],
+            done = subprocess.run(["bash", "-c", script, "build", linux.headers, copy],
                                   capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
             (Path(copy) / "out" / NAME).rename(folder / NAME)
@@ -53,8 +53,7 @@ def selftest(linux: kernel.Kernel) -> Path:
 
 @pytest.mark.parametrize("series", KERNELS)
 def test_the_kernels_own_test_of_the_binary_statistics_passes(lab: Lab, series: str) -> None:
-    series = second_kernel() if series == "second" else series
-    program = selftest(kernel.get(series, True))
+    program = selftest(kernel.base(f"small-{series}"))
     run = lab.run("--kernel", series, "--add", f"{program}:lab/{NAME}", "--timeout", 300,
                   l1=f"load-kvm && /lab/{NAME} >/out/said 2>&1\n")
     said = run.file("said")

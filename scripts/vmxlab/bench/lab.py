@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vmxlab import REPO, guest, machine
+from vmxlab import REPO, guest, kernel, kvm, machine
 from vmxlab.errors import LabError
 
-from . import course
 
 BENCH = REPO / "tests/bench"
 KINDS = {
@@ -59,8 +58,8 @@ def plan(out: Path, series: str, short: bool) -> Plan:
         made.not_run["perf"] = "the short form leaves it out"
     elif not shutil.which("perf"):
         made.not_run["perf"] = "perf is not installed: apt-get install linux-perf"
-    if not course.patch(series).exists():
-        made.not_run["course"] = f"there is no {course.patch(series).name}"
+    if not (patch := kvm.course_patch(series)).exists():
+        made.not_run["course"] = f"there is no {patch.name}"
     made.methods = tuple(name for name in made.methods if name not in made.not_run)
     return made
 
@@ -92,7 +91,9 @@ def measure(asked: Plan) -> dict[str, Method]:
             options += ["--add", guest.build_c(BENCH / f"{what}.c", out)]
         options += ["--add-guest", out / "exitkinds"]
         if "course" in methods:
-            options += ["--add", f"{course.module(asked.series)}:lab/course/kvm-intel.ko"]
+            base = kernel.base(f"small-{asked.series}")
+            options += [word for path in kvm.modules(base, "course").modules
+                        for word in ("--add", f"{path}:lab/course/{path.name}")]
         if "perf" in methods:
             options += ["--add", f"{Path(str(shutil.which('perf'))).resolve()}:usr/bin/perf"]
         found |= figures(run(out / name, *options).file("figures"), methods)
