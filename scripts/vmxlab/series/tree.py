@@ -144,7 +144,10 @@ def unfit(message: str, hint: str = "") -> LabError:
 
 def kernel_of(tree: Path) -> str:
     """The VERSION.PATCHLEVEL of a tree, as series are named by it."""
-    return ".".join(tree_version(tree).split(".")[:2])
+    try:
+        return ".".join(tree_version(tree).split(".")[:2])
+    except LabError as error:
+        raise unfit(error.message, error.hint) from error
 
 
 def chosen(tree: Path) -> tuple[str, list[Path]]:
