@@ -64,10 +64,12 @@ def kernels() -> list[dict[str, str]]:
 def text() -> str:
     """The whole file."""
     ci, everything = collected(), collected("--all-of-the-matrix")
-    lines = [HEAD + "| series | Debian's image | of its package | our patches |", "|---|---|---|---|"]
+    lines = [HEAD + "| series | Debian's image | of its package | our patches |",
+             "|---|---|---|---|"]
     built = kernels()
     for one in built:
-        lines.append(f"| {one['series']} | {one['release']} | {one['package']} | {one['patches']} |")
+        lines.append("| " + " | ".join(one[name] for name in (
+            "series", "release", "package", "patches")) + " |")
     lines += ["", "| series | capability module | exit accounting, in `make test` | "
               "and in `make test-all` |", "|---|---|---|---|"]
     for one in built:
