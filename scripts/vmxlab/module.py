@@ -1,32 +1,90 @@
 # SPDX-License-Identifier: GPL-2.0
 """vmx_caps.ko, built out of tree against a kernel of the lab."""
 
+from __future__ import annotations
+
 import shutil
 from pathlib import Path
 
-from . import cache, toolchain
-from .kernel import Kernel, run_make
-from .progress import Step
-from .toolchain import REPO
+from vmxlab import REPO, cache, source
+from vmxlab.kernel import UNUSED, Base, compilers, run_make
+from vmxlab.progress import Step
+
+# Files that `make prepare` compiles where Rust is on, for the progress estimate only.
+ESTIMATE = 200
 
 
 def sources() -> list[Path]:
     """What the module is built from."""
-    suffixes = (".rs", ".c", ".h")
+    suffixes = (".rs", ".c", ".h", ".mk")
     return [REPO / "Kbuild", *sorted(p for p in (REPO / "src").rglob("*") if p.suffix in suffixes)]
 
 
-def vmx_caps(kernel: Kernel) -> Path:
-    """The module for that kernel, built in a folder of its own in the cache."""
-    key = cache.digest(kernel.key, toolchain.versions(), sources())
+def options(headers: Path) -> dict[str, str]:
+    """The configuration of a kernel, by the names of the options without CONFIG_."""
+    text = (headers / "include/config/auto.conf").read_text(encoding="utf-8")
+    pairs = (line.partition("=") for line in text.splitlines() if line.startswith("CONFIG_"))
+    return {name.removeprefix("CONFIG_"): value for name, _, value in pairs}
+
+
+def rust_headers(base: Base) -> Path:
+    """The headers of a Debian kernel with CONFIG_RUST=y, and what its package lacks of them.
+
+    That is the metadata of the kernel crate, which only this rustc can read. It is made
+    from the source of that kernel as its own build made it, in a few minutes, and put
+    beside links to the package's files, into a folder that modules can be built against.
+    """
 
     def build(folder: Path) -> None:
+        tree = folder / "linux"
+        archive = source.tarball(base.series)
+        with Step(f"Unpacking Linux {base.version}"):
+            source.unpack(archive, tree, without=UNUSED)
+        for name in (".config", "Module.symvers"):
+            shutil.copyfile(base.headers / name, tree / name)
+        words = (f"CC={options(base.headers)['CC_VERSION_TEXT'].split()[0]}",
+                 f"KERNELRELEASE={base.version}")
+        run_make(tree, *words, "olddefconfig")
+        with Step(f"Preparing Rust for Linux {base.version}", ESTIMATE) as step:
+            run_make(tree, *words, "prepare", step=step)
+        for name in ("rust", "scripts"):
+            (folder / name).mkdir()
+        for path in (tree / "scripts/target.json", *tree.glob("rust/*.rmeta"),
+                     *tree.glob("rust/*.so")):
+            shutil.copy2(path, folder / path.relative_to(tree))
+        shutil.rmtree(tree)
+        for path in (*base.headers.iterdir(), *(base.headers / "scripts").iterdir()):
+            link = folder / path.relative_to(base.headers)
+            if link.name == "Makefile" and link.parent == folder:
+                text = path.read_text(encoding="utf-8")
+                link.write_text(text.replace(str(base.headers), str(folder)), encoding="utf-8")
+            elif not link.exists():
+                link.symlink_to(path)
+
+    key = cache.digest(base.key, compilers())
+    return cache.entry("rust-headers", key, build, what=f"Rust's metadata of Linux {base.version}")
+
+
+def vmx_caps(base: Base, kernel_crate: bool = True) -> Path:
+    """The module for a kernel, built once.
+
+    It is built with the kernel crate if the kernel has Rust, unless `kernel_crate` is
+    false; else from core alone.
+    """
+    crate = kernel_crate and options(base.headers).get("RUST") == "y"
+    key = cache.digest(base.key, crate, compilers(), sources())
+
+    def build(folder: Path) -> None:
+        packaged = crate and not (base.headers / "rust/libkernel.rmeta").exists()
+        headers = rust_headers(base) if packaged else base.headers
         for path in sources():
             target = folder / path.relative_to(REPO)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
-        with Step(f"Building vmx_caps for Linux {kernel.version}"):
-            run_make(kernel.tree, f"M={folder}", "modules")
+        with Step(f"Building vmx_caps for Linux {base.version}"):
+            run_make(headers, f"M={folder}", "modules")
+        for path in (*folder.glob("src/*.rlib"), *folder.glob("src/target.json")):
+            path.unlink()
 
-    what = f"vmx_caps for Linux {kernel.version}"
+    what = f"vmx_caps for Linux {base.version}"
     return cache.entry("modules", key, build, what=what) / "vmx_caps.ko"
