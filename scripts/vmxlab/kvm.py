@@ -163,7 +163,8 @@ def build(headers: Path, sources: Path, variant: str, out: Path, *words: str) ->
             f"KVM compiles only against headers of its own version: name sources of {wanted}.",
             UNUSABLE)
     with Step(f"Building KVM ({variant}) for Linux {version}", ESTIMATE) as step:
-        kernel.run_make(headers, f"M={top / KVM}", *words, "modules", step=step)
+        said = kernel.run_make(headers, f"M={top / KVM}", *words, "modules", step=step)
+    (out / "make.log").write_text(said, encoding="utf-8")
     modules = []
     for name in NAMES:
         built = top / KVM / f"{name}.ko"
