@@ -202,20 +202,26 @@ def in_order(modules: Iterable[Path]) -> list[Path]:
     return order
 
 
-def stock(of: kernel.Base) -> list[Path]:
-    """A base's own KVM modules and those that they need, in the order in which they load."""
+def own_modules(of: kernel.Base, *names: str) -> list[Path]:
+    """Those of the named modules that a base has, and those that they need, in no order."""
     installed = Path("/lib/modules", of.version, "kernel")
     folder = of.headers if (of.headers / KVM / "x86.c").exists() else installed
     there = {module_name(path): path for path in folder.rglob("*.ko*")
              if re.search(r"\.ko(\.[a-z0-9]+)?$", path.name)}
-    wanted, todo = [], [name.replace("-", "_") for name in NAMES]
+    wanted, todo = [], [name.replace("-", "_") for name in names]
     while todo:
         name = todo.pop()
         if name in there and there[name] not in wanted:
             wanted.append(there[name])
             todo += depends(there[name])
+    return wanted
+
+
+def stock(of: kernel.Base) -> list[Path]:
+    """A base's own KVM modules and those that they need, in the order in which they load."""
+    wanted = own_modules(of, *NAMES)
     if not wanted:
-        raise LabError(f"the kernel {of.version} has no KVM modules in {folder}",
+        raise LabError(f"the kernel {of.version} has no KVM modules",
                        "Name a base whose kernel has KVM as modules.")
 
     def unpack(to: Path) -> None:
