@@ -192,7 +192,7 @@ void kvm_exit_stats_end_vm(struct kvm *kvm)
  */
 void kvm_exit_stats_create_vcpu(struct kvm_vcpu *vcpu)
 {
-	struct exit_stats_clock *clock = &vcpu->arch.exit_stats.live.clock;
+	struct exit_stats_clock *clock = &vcpu->exit_stats.live.clock;
 
 	if (exit_stats_supported && READ_ONCE(exit_stats_hist))
 		clock->hist = kzalloc(sizeof(*clock->hist), GFP_KERNEL_ACCOUNT);
@@ -215,8 +215,8 @@ void kvm_exit_stats_enlist(struct kvm_vcpu *vcpu)
 
 void kvm_exit_stats_destroy_vcpu(struct kvm_vcpu *vcpu)
 {
-	kfree(vcpu->arch.exit_stats.live.clock.hist);
-	kvm_exit_stats_free(&vcpu->arch.exit_stats.snapshot);
+	kfree(vcpu->exit_stats.live.clock.hist);
+	kvm_exit_stats_free(&vcpu->exit_stats.snapshot);
 }
 
 /**
@@ -231,7 +231,7 @@ bool kvm_exit_stats_has_hist(struct kvm *kvm)
 	unsigned long i;
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		if (vcpu->arch.exit_stats.live.clock.hist)
+		if (vcpu->exit_stats.live.clock.hist)
 			return true;
 	}
 	return false;
@@ -249,7 +249,7 @@ void kvm_exit_stats_sum_vm(struct kvm *kvm, const struct kvm_exit_stats_set *sum
 	unsigned long i;
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		live = &vcpu->arch.exit_stats.live;
+		live = &vcpu->exit_stats.live;
 		exit_stats_merge(sum->counters, sum->hist, &live->counters, live->clock.hist);
 	}
 }
@@ -283,7 +283,7 @@ void kvm_exit_stats_walk_host(void (*reset)(void *data),
 		list_for_each_entry_srcu(vm, &exit_stats_vms, exit_stats.node,
 					 srcu_read_lock_held(&exit_stats_srcu)) {
 			kvm_for_each_vcpu(i, vcpu, container_of(vm, struct kvm, arch)) {
-				live = &vcpu->arch.exit_stats.live;
+				live = &vcpu->exit_stats.live;
 				add(data, &live->counters, live->clock.hist);
 			}
 		}

@@ -131,7 +131,7 @@ static void exit_stats_request_walk(struct exit_stats_request *req, struct kvm *
 
 	exit_stats_request_reset(req);
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		live = &vcpu->arch.exit_stats.live;
+		live = &vcpu->exit_stats.live;
 		exit_stats_request_add(req, &live->counters, live->clock.hist);
 	}
 }
@@ -148,14 +148,14 @@ static void exit_stats_request_walk(struct exit_stats_request *req, struct kvm *
  */
 bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 {
-	struct kvm_exit_stats_set *snapshot = &vcpu->arch.exit_stats.snapshot;
+	struct kvm_exit_stats_set *snapshot = &vcpu->exit_stats.snapshot;
 	unsigned int guest = READ_ONCE(exit_stats_guest.chosen);
 	struct exit_stats_request req = {
 		.config = {
 			.layout = READ_ONCE(exit_stats_layout.chosen),
 			.tsc_khz = tsc_khz,
 			.host_scope = guest == EXIT_STATS_GUEST_HOST,
-			.hist = vcpu->arch.exit_stats.live.clock.hist,
+			.hist = vcpu->exit_stats.live.clock.hist,
 		},
 		.snapshot = snapshot,
 		.leaf = *eax,

@@ -66,7 +66,7 @@ void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm);
 static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu)
 {
 	if (static_branch_unlikely(&kvm_exit_stats_key))
-		vcpu->arch.exit_stats.live.clock.start = rdtsc();
+		vcpu->exit_stats.live.clock.start = rdtsc();
 }
 
 /**
@@ -83,7 +83,7 @@ static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu)
 do {										\
 	if (static_branch_unlikely(&kvm_exit_stats_key)) {			\
 		barrier();							\
-		exit_stats_exit(&(vcpu)->arch.exit_stats.live, reason, l2);	\
+		exit_stats_exit(&(vcpu)->exit_stats.live, reason, l2);	\
 		barrier();							\
 	}									\
 } while (0)
@@ -98,7 +98,7 @@ do {										\
  */
 static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu)
 {
-	struct exit_stats_vcpu *live = &vcpu->arch.exit_stats.live;
+	struct exit_stats_vcpu *live = &vcpu->exit_stats.live;
 
 	if (static_branch_unlikely(&kvm_exit_stats_key))
 		exit_stats_handled(live, live->clock.hist, rdtsc());

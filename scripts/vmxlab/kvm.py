@@ -241,13 +241,12 @@ def stock(of: kernel.Base) -> list[Path]:
 
 def built(of: kernel.Base, variant: str) -> list[Path]:
     """A base's KVM modules of a variant, built once, and those of the base that they need."""
-    own = of.headers / KVM / "x86.c"
     inputs = _patches(variant, headers_version(of.headers))
     if variant == "patched":
         inputs = series.inputs(of.series)
 
     def make(folder: Path) -> None:
-        sources = of.headers if own.exists() else source.tarball(of.series)
+        sources = of.headers if of.name == "tree" else source.tarball(of.series)
         build(of.headers, sources, variant, folder)
         shutil.rmtree(folder / "linux")
 

@@ -27,14 +27,14 @@ LAB = (
     "~E", "git", "make", "python3", "patch", "rsync", "file",
     "gcc", "gcc-14", "gcc-12", "libc6-dev", "binutils", "bison", "flex", "bc", "libelf-dev",
     "libssl-dev", "cpio", "kmod", "xz-utils", "zstd", "lz4", "dwarves",
-    "rustc", "cargo", "rust-src",
+    "rustc", "cargo", "rust-src", "bindgen",
     "bochs", "bochs-term", "bochsbios", "vgabios", "qemu-system-x86", "grub-pc-bin",
     "grub-common", "xorriso", "mtools", "busybox-static", "cpuid",
 )
 SETS = {
     "lab": LAB,
     "test": (
-        *LAB, "bindgen", "rustfmt", "rust-clippy", "python3-pytest",
+        *LAB, "rustfmt", "rust-clippy", "python3-pytest",
         "python3-pytest-xdist", "python3-pip", "mypy", "shellcheck", "tmux", "procps", "dpkg-dev",
         "perl", "apt", "mmdebstrap", "dkms", "chromium", "prometheus", "python3-rich",
     ),
