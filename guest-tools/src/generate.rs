@@ -2,7 +2,6 @@
 //! `vmxscope generate`: what packages install beside the program.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use clap::CommandFactory;
@@ -30,7 +29,7 @@ pub fn run(args: &GenerateArgs, out: &mut Output<'_>) -> Result<()> {
         None => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut command, name, &mut text);
-            Ok(out.write_all(&text)?)
+            out.bytes(&text)
         }
     }
 }
@@ -38,7 +37,8 @@ pub fn run(args: &GenerateArgs, out: &mut Output<'_>) -> Result<()> {
 fn man(folder: Option<&Path>, out: &mut Output<'_>) -> Result<()> {
     let command = Cli::command().disable_help_subcommand(true);
     let Some(folder) = folder else {
-        return Ok(clap_mangen::Man::new(command).render(out)?);
+        let result = clap_mangen::Man::new(command).render(out.to);
+        return out.told(result);
     };
     fs::metadata(folder)
         .and_then(|_| clap_mangen::generate_to(command, folder))

@@ -35,6 +35,13 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Everything but which reasons can occur.
+    pub const ALL: Self = Self {
+        extras: true,
+        histograms: true,
+        states: false,
+    };
+
     /// Exits and cycles only.
     pub const LEAST: Self = Self {
         extras: false,

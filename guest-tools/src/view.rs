@@ -11,8 +11,14 @@ use exit_stats::reader::Figures;
 use exit_stats::reason;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+use crate::text;
+
 /// What [`View::format`] holds.
 pub const FORMAT: &str = "vmxscope-exits-1";
+
+/// The exit reason by which this program reads a guest's figures.
+pub const CPUID: u32 = 10;
 
 /// Where figures were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,8 +70,10 @@ pub struct Row {
     /// The SDM's number, or the number of a pseudo reason.
     pub reason: u32,
     /// Linux's name.
+    #[serde(deserialize_with = "text::deserialize")]
     pub symbol: Cow<'static, str>,
     /// The SDM's name.
+    #[serde(deserialize_with = "text::deserialize")]
     pub name: Cow<'static, str>,
     /// Whether it can occur; nobody said if it is not there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -105,9 +113,13 @@ pub struct View {
     /// Where it was read.
     pub kind: Kind,
     /// The VM's name, as far as there is one.
+    #[serde(deserialize_with = "text::deserialize")]
     pub vm: String,
     /// When it was read, in milliseconds since 1970.
     pub unix_ms: u64,
+    /// The same by the clock that nobody sets, in nanoseconds since the machine started.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub monotonic_ns: Option<u64>,
     /// Frequency of the clock of all times; 0 if nobody said.
     pub tsc_khz: u32,
     /// The course's layout by which it was read, if by CPUID.
@@ -137,9 +149,16 @@ pub struct View {
     pub emulated_entries: u64,
     /// By number; a pseudo reason is last.
     pub reasons: Vec<Row>,
+    /// How many reasons that occurred were left out, because only some were asked for.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub left_out: usize,
 }
 
-fn text(name: Option<&'static CStr>, number: u32) -> Cow<'static, str> {
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
+fn shown(name: Option<&'static CStr>, number: u32) -> Cow<'static, str> {
     name.and_then(|name| name.to_str().ok())
         .map_or_else(|| format!("reason {number}").into(), Cow::Borrowed)
 }
@@ -149,8 +168,8 @@ impl Row {
     pub fn named(number: u32) -> Self {
         Self {
             reason: number,
-            symbol: text(reason::symbol(number), number),
-            name: text(reason::name(number), number),
+            symbol: shown(reason::symbol(number), number),
+            name: shown(reason::name(number), number),
             ..Self::default()
         }
     }
@@ -245,6 +264,7 @@ impl View {
             kind,
             vm,
             unix_ms: now_ms(),
+            monotonic_ns: Some(monotonic_ns()),
             tsc_khz,
             layout: None,
             host_scope: false,
@@ -256,7 +276,77 @@ impl View {
             failed_entries: 0,
             emulated_entries: 0,
             reasons: Vec::new(),
+            left_out: 0,
         }
+    }
+
+    /// Reads views that were saved as JSON: one, or a list of one for each vCPU. `file` is
+    /// its name for messages.
+    pub fn parse(text: &str, file: &str) -> Result<Vec<Self>> {
+        let problem = |error: serde_json::Error| {
+            Error::input(file, error.line(), format!("not a saved view: {error}"))
+        };
+        let views: Vec<Self> = match text.trim_start().starts_with('[') {
+            true => serde_json::from_str(text).map_err(problem)?,
+            false => vec![serde_json::from_str(text).map_err(problem)?],
+        };
+        if views.is_empty() {
+            return Err(Error::input(file, 0, "there is no view in it"));
+        }
+        for view in &views {
+            view.check()
+                .map_err(|problem| Error::input(file, 0, problem))?;
+        }
+        Ok(views)
+    }
+
+    /// Whether the figures of a file can be ones: their sums fit into 64 bits, and
+    /// histograms have the buckets that there are.
+    pub fn check(&self) -> std::result::Result<(), String> {
+        if self.format != FORMAT {
+            return Err(format!(
+                "its format is {:?}, and this vmxscope reads {FORMAT:?}",
+                self.format
+            ));
+        }
+        let figures: [fn(&Row) -> u64; 6] = [
+            |row| row.exits,
+            |row| row.cycles,
+            |row| row.blocked,
+            |row| row.userspace,
+            |row| row.nested,
+            |row| row.dropped,
+        ];
+        for figure in figures {
+            let add = |sum: u64, row: &Row| sum.checked_add(figure(row));
+            if self.reasons.iter().try_fold(0, add).is_none() {
+                return Err("its figures add up to more than 64 bits".into());
+            }
+        }
+        let mut all = 0u64;
+        for row in self.reasons.iter().chain([&self.total]) {
+            let ascending = row
+                .histogram
+                .windows(2)
+                .all(|pair| pair[0].log2 < pair[1].log2);
+            let last = row.histogram.last().map_or(0, |bucket| bucket.log2);
+            if !ascending || last >= abi::BUCKETS {
+                return Err(format!(
+                    "the histogram of {:?} has a bucket log2 = {last}: they go from 0 to {}, in order",
+                    row.symbol,
+                    abi::BUCKETS - 1
+                ));
+            }
+            // The total has the sum of the others.
+            let sum = |sum: u64, bucket: &Bucket| sum.checked_add(bucket.exits);
+            let of_row = row.histogram.iter().try_fold(0, sum);
+            let so_far = match row.reason {
+                abi::TOTAL => of_row,
+                _ => of_row.and_then(|sum| sum.checked_add(all)),
+            };
+            all = so_far.ok_or("its histograms add up to more than 64 bits")?;
+        }
+        Ok(())
     }
 
     /// Makes the total's histogram, unless that of some reason is not known.
@@ -271,6 +361,14 @@ impl View {
         }
         let buckets = sum.into_iter().map(|(log2, exits)| Bucket { log2, exits });
         self.total.histogram = buckets.collect();
+    }
+
+    /// How many exits of a reason, or of all, are the reading program's own.
+    pub fn own_of(&self, reason: u32) -> u64 {
+        match reason {
+            CPUID | abi::TOTAL => self.own_exits,
+            _ => 0,
+        }
     }
 
     /// The row of a reason.
@@ -311,6 +409,16 @@ impl View {
         Some(view)
     }
 
+    /// Seconds from an earlier view to this one; by the wall clock only if an older program
+    /// made one of them, or if the machine was started anew between the two.
+    pub fn seconds_after(&self, before: &View) -> f64 {
+        let monotonic = self.monotonic_ns.zip(before.monotonic_ns);
+        match monotonic.and_then(|(now, then)| now.checked_sub(then)) {
+            Some(nanoseconds) => nanoseconds as f64 / 1e9,
+            None => self.unix_ms.saturating_sub(before.unix_ms) as f64 / 1e3,
+        }
+    }
+
     /// Nanoseconds of a number of cycles; `None` without a frequency.
     pub fn nanoseconds(&self, cycles: u64) -> Option<f64> {
         (self.tsc_khz != 0).then(|| cycles as f64 * 1e6 / f64::from(self.tsc_khz))
@@ -320,6 +428,13 @@ impl View {
     pub fn seconds(&self, cycles: u64) -> Option<f64> {
         self.nanoseconds(cycles).map(|ns| ns / 1e9)
     }
+}
+
+/// Nanoseconds by the clock that nobody sets.
+pub fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let nanoseconds = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
+    u64::try_from(nanoseconds).unwrap_or(0)
 }
 
 /// Milliseconds since 1970.

@@ -13,7 +13,6 @@ use std::io::{self, BufWriter, IsTerminal};
 use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
 use std::panic;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event, KeyEventKind};
@@ -28,7 +27,7 @@ use crate::args::WatchArgs;
 use crate::error::{Error, Result};
 use crate::guest::Wanted;
 use crate::processor::{Counted, Processor};
-use crate::signals;
+use crate::signals::{self, Signal};
 use crate::source::Source;
 pub use keys::{act, Act};
 pub use model::Model;
@@ -78,7 +77,7 @@ fn no_terminal(error: io::Error) -> Error {
 
 fn watch(
     model: &mut Model,
-    stop: &AtomicBool,
+    stop: &Signal,
     read: impl Fn(bool) -> Result<crate::view::View>,
 ) -> Result<()> {
     let screen = output().map_err(no_terminal)?;
@@ -91,7 +90,7 @@ fn watch(
     event::poll(Duration::ZERO).map_err(no_terminal)?;
     let mut next = Instant::now() + model.interval();
     let mut changed = true;
-    while !stop.load(Ordering::Relaxed) && !is_gone() {
+    while !signals::came(stop) && !is_gone() {
         if changed {
             terminal
                 .draw(|frame| draw(frame, model))

@@ -159,3 +159,39 @@ fn registers_are_printed_as_the_cpuid_program_prints_them() {
         );
     }
 }
+
+#[test]
+fn colours_are_as_the_environment_says() {
+    let file = "../tests/dumps/bochs-2.7-penryn.txt";
+    let colored = |variables: &[(&str, &str)], more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vmxscope"));
+        for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(name);
+        }
+        command.envs(variables.iter().copied());
+        let output = command
+            .args(["caps", "--from", file])
+            .args(more)
+            .output()
+            .unwrap();
+        output.stdout.contains(&0x1b)
+    };
+    // Standard output is a pipe.
+    assert!(!colored(&[], &[]));
+    assert!(colored(&[("CLICOLOR_FORCE", "1")], &[]));
+    assert!(!colored(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], &[]));
+    assert!(colored(&[("NO_COLOR", "1")], &["--color=always"]));
+    assert!(!colored(&[("CLICOLOR_FORCE", "1")], &["--color=never"]));
+}
+
+#[test]
+fn what_a_command_refuses_is_not_in_its_help() {
+    for command in ["leaf", "caps diff", "caps need", "caps explain"] {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = String::from_utf8(vmxscope(&words).stdout).unwrap();
+        assert!(
+            help.contains("--json") && !help.contains("--prometheus"),
+            "{command}: {help}"
+        );
+    }
+}

@@ -4,7 +4,7 @@
 use clap::Args;
 
 use super::values::{number, range};
-use super::Form;
+use super::TableForm;
 
 /// `vmxscope leaf`.
 #[derive(Debug, Clone, Args)]
@@ -30,7 +30,7 @@ pub struct LeafArgs {
     pub all_cpus: bool,
     /// The form of the output.
     #[command(flatten)]
-    pub form: Form,
+    pub form: TableForm,
 }
 
 /// `vmxscope check`.

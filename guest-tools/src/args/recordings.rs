@@ -2,37 +2,36 @@
 //! The commands that keep figures over time.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::values::{duration, interval};
+use super::values::{address, duration, interval};
 use super::SourceArgs;
 
 /// `vmxscope record`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  vmxscope record -o before.rec -- make -j2
+  vmxscope record -o before.rec make -j2
   vmxscope record -o idle.rec --duration 30s --interval 500ms
   vmxscope report before.rec after.rec -o report.html
 
 A recording has a line of JSON a view. Each view but the first and the last is read with as few
 exits as can be; how many it took is in it. The command's exit status is passed on.")]
 pub struct RecordArgs {
-    /// Write the recording into this file
+    /// Write the recording into this file; - is standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
     /// Read so often
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     pub interval: Duration,
     /// Without a command: end after so long, instead of by an interrupt
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "command")]
     pub duration: Option<Duration>,
     /// The command, and its arguments
-    #[arg(last = true, value_name = "CMD")]
+    #[arg(trailing_var_arg = true, value_name = "CMD")]
     pub command: Vec<OsString>,
     /// Where the figures come from.
     #[command(flatten)]
@@ -53,7 +52,7 @@ pub struct ReportArgs {
     /// Recordings, or saved views; - is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Write the page into this file instead of standard output
+    /// Write the page into this file instead of standard output, which - is too
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
@@ -81,12 +80,12 @@ pub struct ExporterArgs {
     #[arg(long, value_name = "PATH", group = "way")]
     pub textfile: Option<PathBuf>,
     /// Write the file so often
-    #[arg(long, value_name = "TIME", value_parser = interval, conflicts_with = "listen")]
+    #[arg(short, long, value_name = "TIME", value_parser = interval, conflicts_with = "listen")]
     pub interval: Option<Duration>,
-    /// Answer scrapes at this address
-    #[arg(long, value_name = "ADDR", group = "way", num_args = 0..=1,
-          default_missing_value = "127.0.0.1:19469")]
-    pub listen: Option<SocketAddr>,
+    /// Answer scrapes at this address, such as :9000 for all of this machine's, or localhost:9000
+    #[arg(long, value_name = "[HOST]:PORT", group = "way", num_args = 0..=1,
+          default_missing_value = "127.0.0.1:19469", value_parser = address)]
+    pub listen: Option<String>,
     /// Where the figures come from.
     #[command(flatten)]
     pub source: SourceArgs,

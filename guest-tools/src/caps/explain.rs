@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The bits of a hypervisor's complaint, by name.
 
-use std::io::Write;
-
 use serde::Serialize;
 use vmx_caps::msr::{Kind, Msr};
 
-use crate::args::Form;
+use crate::args::TableForm;
 use crate::error::{status, Error, Result};
-use crate::format;
 use crate::output::Output;
 
 #[derive(Serialize)]
@@ -23,7 +20,7 @@ pub fn run(
     msr: &'static Msr,
     have: u64,
     need: u64,
-    form: &Form,
+    form: &TableForm,
     out: &mut Output<'_>,
 ) -> Result<u8> {
     if !matches!(msr.kind, Kind::Allowed01 { .. } | Kind::Allowed1 { .. }) {
@@ -49,17 +46,12 @@ pub fn run(
     } else {
         status::DIFFERS
     };
-    format::no_metrics(form, "the bits of a complaint")?;
     if form.json {
-        format::json(out, &bits)?;
+        out.json(&bits)?;
         return Ok(result);
     }
     if form.csv {
-        let mut csv = csv::Writer::from_writer(out);
-        for bit in &bits {
-            csv.serialize(bit).map_err(format::csv_error)?;
-        }
-        csv.flush()?;
+        out.csv(&bits)?;
         return Ok(result);
     }
     let look = out.look;

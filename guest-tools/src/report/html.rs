@@ -241,7 +241,7 @@ fn compared(all: &[Facts]) -> String {
             .unwrap_or(0)
     };
     numbers.sort_by_key(|number| std::cmp::Reverse(most(number)));
-    let mut text = "<section><h2>Side by side</h2>\n<div class=\"scroll\"><table>\n<tr><th>no.</th><th class=\"w\">reason</th>".to_string();
+    let mut text = "<section><h2>Side by side</h2>\n<p class=\"dim\">The changes are of the exits a second.</p>\n<div class=\"scroll\"><table>\n<tr><th>no.</th><th class=\"w\">reason</th>".to_string();
     for (place, facts) in all.iter().enumerate() {
         let _ = write!(text, "<th>{}</th><th>time</th>", escape(&facts.name));
         if place != 0 {
@@ -268,7 +268,7 @@ fn compared(all: &[Facts]) -> String {
                 let _ = write!(
                     text,
                     "<td>{}</td>",
-                    change(exits(&all[0], number), exits(facts, number))
+                    change(&all[0], facts, |facts| exits(facts, number))
                 );
             }
         }
@@ -287,25 +287,31 @@ fn compared(all: &[Facts]) -> String {
             let _ = write!(
                 text,
                 "<td>{}</td>",
-                change(all[0].added.total.exits, total.exits)
+                change(&all[0], facts, |facts| facts.added.total.exits)
             );
         }
     }
     text + "</tr>\n</table></div></section>\n"
 }
 
-fn change(before: u64, after: u64) -> String {
-    match (before, after) {
-        (0, 0) => "-".into(),
-        (0, _) => "new".into(),
-        (_, 0) => "gone".into(),
-        _ => {
-            let times = after as f64 / before as f64;
-            match times {
-                _ if times >= 10.0 => format!("&times;{times:.0}"),
-                _ if times >= 0.1 => format!("&times;{times:.2}"),
-                _ => format!("&times;{times:.4}"),
-            }
-        }
+/// How often something happened in comparison: by rate, or of single views, which have no
+/// length, in all.
+fn change(first: &Facts, other: &Facts, exits: impl Fn(&Facts) -> u64) -> String {
+    match (exits(first), exits(other)) {
+        (0, 0) => return "-".into(),
+        (0, _) => return "new".into(),
+        (_, 0) => return "gone".into(),
+        _ => (),
+    }
+    let by_rate = first.seconds > 0.0 && other.seconds > 0.0;
+    let figure = |facts: &Facts| match by_rate {
+        true => exits(facts) as f64 / facts.seconds,
+        false => exits(facts) as f64,
+    };
+    let times = figure(other) / figure(first);
+    match times {
+        _ if times >= 10.0 => format!("&times;{times:.0}"),
+        _ if times >= 0.1 => format!("&times;{times:.2}"),
+        _ => format!("&times;{times:.4}"),
     }
 }
