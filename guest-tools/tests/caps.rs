@@ -271,6 +271,32 @@ fn what_only_the_true_msrs_tell_is_not_judged_without_them() {
 }
 
 #[test]
+fn a_parameter_that_is_0_or_off_says_that_kvm_does_not_use_it() {
+    let root = std::env::temp_dir().join(format!("vmxscope-parameters-{}", std::process::id()));
+    let folder = root.join("sys/module/kvm_intel/parameters");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, value) in [
+        ("ept", "Y\n"),
+        ("vpid", "N\n"),
+        ("ple_gap", "0\n"),
+        ("nested", "0\n"),
+    ] {
+        std::fs::write(folder.join(name), value).unwrap();
+    }
+    let kvm = vmxscope::caps::kvm::read(&read(COURSE), &root).unwrap();
+    std::fs::remove_dir_all(root).unwrap();
+    let used = |parameter: &str| {
+        let found = kvm.uses.iter().find(|one| one.parameter == parameter);
+        found.unwrap().is_used()
+    };
+    assert_eq!(
+        (used("ept"), used("vpid"), used("ple_gap")),
+        (Some(true), Some(false), Some(false))
+    );
+    assert_eq!((used("pml"), kvm.allows_nested), (None, false));
+}
+
+#[test]
 fn a_remark_behind_a_value_is_no_value() {
     for line in [
         "IA32_VMX_BASIC = 0xda040000000004 (0x1)",

@@ -365,3 +365,29 @@ fn counters_of_a_reason_that_start_anew_are_noticed_though_the_total_grew() {
         .exits -= 1;
     assert_eq!(after.since(&before), None);
 }
+
+#[test]
+fn the_heading_and_the_total_are_bold_and_nothing_else() {
+    use clap::Parser;
+    use vmxscope::output::{Look, Output};
+    let cli = vmxscope::args::Cli::parse_from(["vmxscope", "exits"]);
+    let look = Look {
+        color: true,
+        ..Look::PLAIN
+    };
+    let mut text = Vec::new();
+    vmxscope::run(&cli, &Machine::booted(), &mut Output::new(&mut text, look)).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let bold: Vec<bool> = text
+        .lines()
+        .map(|line| line.starts_with("\x1b[1m"))
+        .collect();
+    let total = text
+        .lines()
+        .position(|line| line.contains("All exits"))
+        .unwrap();
+    let expected: Vec<bool> = (0..bold.len())
+        .map(|line| line == 0 || line == total)
+        .collect();
+    assert_eq!(bold, expected, "{text}");
+}
