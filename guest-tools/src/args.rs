@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use exit_stats::abi::Layout;
 
-pub use caps::{BareArgs, CapsArgs, CapsCommand, MachineArgs};
+pub use caps::{BareArgs, CapsArgs, CapsCommand, MachineArgs, WordsArgs};
 pub use leaves::{CheckArgs, LeafArgs};
 pub use recordings::{ExporterArgs, GenerateArgs, Kind, RecordArgs, ReportArgs};
 use values::layout;

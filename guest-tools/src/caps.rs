@@ -10,6 +10,7 @@ pub mod kvm;
 pub mod live;
 pub mod need;
 pub mod parse;
+pub mod qemu;
 pub mod show;
 pub mod vmxcap;
 
@@ -47,13 +48,22 @@ pub fn run(args: &CapsArgs, processor: &dyn Processor, out: &mut Output<'_>) -> 
             notes(&b);
             compare::diff(&a, &b, form, out)
         }
-        Some(CapsCommand::Common { files, bare, form }) => {
+        Some(CapsCommand::Common {
+            files,
+            words,
+            bare,
+            form,
+        }) => {
             let machines = files
                 .iter()
                 .map(|file| from(file, bare, processor))
                 .collect::<Result<Vec<Known>>>()?;
             machines.iter().for_each(notes);
-            compare::common(&machines, form, out)?;
+            match (words.qemu, words.libvirt) {
+                (true, _) => qemu::option(&compare::pool(&machines), out)?,
+                (_, true) => qemu::xml(&compare::pool(&machines), out)?,
+                _ => compare::common(&machines, form, out)?,
+            }
             Ok(status::OK)
         }
         Some(CapsCommand::Need {
@@ -67,14 +77,22 @@ pub fn run(args: &CapsArgs, processor: &dyn Processor, out: &mut Output<'_>) -> 
             need::run(&profile, &known, form, out)
         }
         Some(CapsCommand::Explain {
+            file: Some(file),
+            form,
+            ..
+        }) => explain::log(&read(file)?, &file.display().to_string(), form, out),
+        Some(CapsCommand::Explain {
+            file: None,
             msr,
             have,
             need,
             form,
         }) => {
-            let msr = by_index(*msr)
+            let msr = msr.unwrap_or_default();
+            let msr = by_index(msr)
                 .ok_or_else(|| Error::Usage(format!("--msr {msr:#x} is no VMX capability MSR")))?;
-            explain::run(msr, *have, *need, form, out)
+            let masks = (have.unwrap_or_default(), need.unwrap_or_default());
+            explain::run(msr, masks.0, masks.1, form, out)
         }
     }
 }

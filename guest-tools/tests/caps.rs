@@ -4,14 +4,14 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::{failure, printed, run, Machine};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 use vmx_caps::tables::{MSRS, SECTIONS};
 use vmxscope::caps::known::{Fact, Item, Known};
-use vmxscope::caps::{compare, need, parse};
+use vmxscope::caps::{compare, need, parse, qemu};
 
 /// The i5-9300H under VMware of a published solution to the course.
 const COURSE: &str = "\
@@ -363,6 +363,85 @@ fn a_file_may_have_any_name() {
         .unwrap();
     std::fs::remove_file(&path).unwrap();
     assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_complaint_of_qemu_is_explained_from_its_log() {
+    // As in virt-manager's issues 234 and 235.
+    let log = "\
+2021-03-01T10:00:00Z qemu-system-x86_64: warning: host doesn't support requested feature: MSR(48DH).vmx-posted-intr [bit 7]
+2021-03-01T10:00:00Z qemu-system-x86_64: warning: host doesn't support requested feature: MSR(48EH).vmx-cr3-load-noexit [bit 15]
+2021-03-01T10:00:00Z qemu-system-x86_64: warning: host doesn't support requested feature: MSR(48DH).vmx-posted-intr [bit 7]
+2021-03-01T10:00:00Z qemu-system-x86_64: warning: host doesn't support requested feature: MSR(48CH).vmx-invept-single-context [bit 41]
+";
+    let file = written("qemu.log", log);
+    let (status, text) = run(&Machine::stock(), &["caps", "explain", &file]);
+    assert_eq!(status.unwrap(), 1);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    assert_eq!(
+        lines[0],
+        "Process posted interrupts (vmx-posted-intr; IA32_VMX_TRUE_PINBASED_CTLS 0x48d bit 7): it cannot be set"
+    );
+    assert_eq!(
+        lines[1],
+        "CR3-load exiting (vmx-cr3-load-noexit; IA32_VMX_TRUE_PROCBASED_CTLS 0x48e bit 15): it cannot be cleared"
+    );
+    assert!(lines[2].contains("INVVPID"), "{text}");
+    std::fs::write(&file, "nothing of this kind\n").unwrap();
+    assert_eq!(failure(&Machine::stock(), &["caps", "explain", &file]).0, 4);
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_pool_is_told_in_qemus_and_libvirts_words() {
+    let one = written("one", "0x481 0x7f00000016\n0x48d 0x7f00000016\n");
+    let two = written("two", "0x481 0xff00000016\n0x48d 0xff00000016\n");
+    let line = printed(&Machine::stock(), &["caps", "common", "--qemu", &one, &two]);
+    assert_eq!(
+        line,
+        "-cpu host,vmx=on,vmx-intr-exit=on,vmx-nmi-exit=on,vmx-vnmi=on,vmx-preemption-timer=on,vmx-posted-intr=off\n"
+    );
+    let xml = printed(
+        &Machine::stock(),
+        &["caps", "common", "--libvirt", &one, &two],
+    );
+    assert!(
+        xml.contains("<feature policy='disable' name='vmx-posted-intr'/>"),
+        "{xml}"
+    );
+    assert!(
+        xml.starts_with("<cpu mode='host-model'>\n") && xml.ends_with("</cpu>\n"),
+        "{xml}"
+    );
+    // Where a control is in the default1 class, the feature is that it can be 0.
+    let cr3 = written(
+        "cr3",
+        "0x482 0xfff9fffe0401e172\n0x48e 0xfff9fffe04006172\n",
+    );
+    let line = printed(&Machine::stock(), &["caps", "common", "--qemu", &cr3]);
+    assert!(line.contains(",vmx-cr3-load-noexit=on,"), "{line}");
+    for file in [one, two, cr3] {
+        std::fs::remove_file(file).unwrap();
+    }
+}
+
+/// The private tools have a QEMU, whose list of properties is not ours.
+#[test]
+fn every_name_of_qemu_is_known_and_no_other() {
+    let output = std::process::Command::new("qemu-system-x86_64")
+        .args(["-cpu", "help"])
+        .output()
+        .expect("qemu-system-x86_64 runs; `make setup` unpacks it");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let theirs: BTreeSet<String> = text
+        .split_whitespace()
+        .filter(|word| word.starts_with("vmx-"))
+        .map(str::to_string)
+        .collect();
+    assert!(theirs.len() > 80, "{theirs:?}");
+    let ours: BTreeSet<String> = Item::all().filter_map(|item| qemu::name(&item)).collect();
+    assert_eq!(ours, theirs);
 }
 
 #[test]

@@ -66,6 +66,19 @@ pub struct BareArgs {
     pub first: Option<u32>,
 }
 
+/// In whose words a pool's capabilities are printed.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[group(multiple = false)]
+#[command(next_help_heading = "Form")]
+pub struct WordsArgs {
+    /// Print QEMU's option -cpu for a guest with these
+    #[arg(long, conflicts_with_all = ["json", "csv", "prometheus"])]
+    pub qemu: bool,
+    /// Print libvirt's element cpu for a guest with these
+    #[arg(long, conflicts_with_all = ["json", "csv", "prometheus"])]
+    pub libvirt: bool,
+}
+
 /// What else can be done with capabilities.
 #[derive(Debug, Clone, Subcommand)]
 pub enum CapsCommand {
@@ -94,12 +107,17 @@ Examples:
   vmxscope caps common host-*.log          what a guest may need that is to migrate
   vmxscope caps common --json host-*.log > pool.json
 
-The result is as of one machine: `caps need` and `caps diff` take it.
+  vmxscope caps common --qemu host-*.log   the option of QEMU for such a guest
+
+The JSON is as of one machine: `caps need` and `caps diff` take it.
 What a file can be: vmxscope caps --help")]
     Common {
         /// Files, -, live or nested
         #[arg(required = true, num_args = 1..)]
         files: Vec<PathBuf>,
+        /// For whom.
+        #[command(flatten)]
+        words: WordsArgs,
         /// How bare values are meant.
         #[command(flatten)]
         bare: BareArgs,
@@ -128,18 +146,25 @@ The exit status is 1 if something is missing that is required, and 3 if that is 
     #[command(after_help = "\
 Examples:
   vmxscope caps explain --have 0xb5b9fffe --need 0x2299968c --msr 0x482
+  vmxscope caps explain /var/log/libvirt/qemu/web1.log
 
-The exit status is 1 if something is missing.")]
+A log of QEMU's has lines such as \"host doesn't support requested feature:
+MSR(48DH).vmx-posted-intr [bit 7]\". The exit status is 1 if something is missing.")]
     Explain {
+        /// A log of QEMU's, or - for standard input
+        file: Option<PathBuf>,
         /// The MSR
-        #[arg(long = "msr", value_name = "MSR", value_parser = number)]
-        msr: u32,
+        #[arg(long = "msr", value_name = "MSR", value_parser = number,
+              required_unless_present = "file", conflicts_with = "file")]
+        msr: Option<u32>,
         /// The controls that can be set, as the complaint has them
-        #[arg(long, value_name = "MASK", value_parser = mask)]
-        have: u64,
+        #[arg(long, value_name = "MASK", value_parser = mask,
+              required_unless_present = "file", conflicts_with = "file")]
+        have: Option<u64>,
         /// The controls that are needed
-        #[arg(long, value_name = "MASK", value_parser = mask)]
-        need: u64,
+        #[arg(long, value_name = "MASK", value_parser = mask,
+              required_unless_present = "file", conflicts_with = "file")]
+        need: Option<u64>,
         /// The form of the output.
         #[command(flatten)]
         form: TableForm,
