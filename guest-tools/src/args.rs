@@ -2,10 +2,18 @@
 //! The command line.
 
 mod caps;
-mod leaves;
-mod recordings;
+mod check;
+mod diff;
+mod exits;
+mod exporter;
+mod generate;
+mod leaf;
+mod record;
+mod report;
+mod stat;
 mod values;
-mod views;
+mod vms;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -13,11 +21,19 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use exit_stats::abi::Layout;
 
 pub use caps::{BareArgs, CapsArgs, CapsCommand, MachineArgs, WordsArgs};
-pub use leaves::{CheckArgs, LeafArgs};
-pub use recordings::{ExporterArgs, GenerateArgs, Kind, RecordArgs, ReportArgs};
+pub use check::CheckArgs;
+pub use diff::DiffArgs;
+pub use exits::ExitsArgs;
+pub use exporter::ExporterArgs;
+pub use generate::{GenerateArgs, Generated};
+pub use leaf::LeafArgs;
+pub use record::RecordArgs;
+pub use report::ReportArgs;
+pub use stat::StatArgs;
 use values::layout;
 pub use values::{duration, number};
-pub use views::{ExitsArgs, StatArgs, VmsArgs, WatchArgs};
+pub use vms::VmsArgs;
+pub use watch::WatchArgs;
 
 const EXIT_CODES: &str = "\
 Exit status:
@@ -88,6 +104,8 @@ pub enum Command {
     Record(RecordArgs),
     /// Make an HTML page of recordings
     Report(ReportArgs),
+    /// Compare two recordings, or two saved views, in the terminal
+    Diff(DiffArgs),
     /// Serve the exits to Prometheus, by a file or by HTTP
     Exporter(ExporterArgs),
     /// Show what this CPU, or that of a log, can do for virtual machines

@@ -16,7 +16,7 @@ use crate::processor::{Counted, Processor};
 use crate::source::Source;
 use crate::table::{self, figures, words, Column};
 use crate::units::{grouped, percent, time};
-use crate::view::{Kind, Known, Row, View};
+use crate::view::{Availability, Kind, Row, View};
 
 /// Runs the command.
 pub fn run(args: &ExitsArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
@@ -177,7 +177,7 @@ fn cells(view: &View, row: &Row, by: Sort) -> Vec<String> {
             number => number.to_string(),
         },
         match row.state {
-            Some(Known::NotEnabled) => format!("{} (not enabled)", row.name),
+            Some(Availability::NotEnabled) => format!("{} (not enabled)", row.name),
             _ => row.name.to_string(),
         },
         grouped(row.exits),

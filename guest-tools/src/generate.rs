@@ -7,17 +7,17 @@ use std::path::Path;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::args::{Cli, GenerateArgs, Kind};
+use crate::args::{Cli, GenerateArgs, Generated};
 use crate::error::{Error, Result};
 use crate::output::Output;
 
 /// Runs the command.
 pub fn run(args: &GenerateArgs, out: &mut Output<'_>) -> Result<()> {
     let shell = match args.what {
-        Kind::Man => return man(args.into.as_deref(), out),
-        Kind::Bash => Shell::Bash,
-        Kind::Zsh => Shell::Zsh,
-        Kind::Fish => Shell::Fish,
+        Generated::Man => return man(args.into.as_deref(), out),
+        Generated::Bash => Shell::Bash,
+        Generated::Zsh => Shell::Zsh,
+        Generated::Fish => Shell::Fish,
     };
     let mut command = Cli::command();
     let name = command.get_name().to_string();

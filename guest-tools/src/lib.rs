@@ -9,6 +9,7 @@ pub mod bars;
 pub mod caps;
 pub mod check;
 pub mod child;
+pub mod diff;
 pub mod error;
 pub mod exits;
 pub mod exporter;
@@ -50,6 +51,7 @@ pub fn run(cli: &Cli, processor: &dyn Processor, out: &mut Output<'_>) -> Result
         Command::Caps(args) => return caps::run(args, processor, out),
         Command::Record(args) => return recording::record(args, processor, out),
         Command::Report(args) => report::run(args, out)?,
+        Command::Diff(args) => diff::run(args, out)?,
         Command::Exporter(args) => exporter::run(args, processor, out)?,
         Command::Generate(args) => generate::run(args, out)?,
         Command::Vms(args) => vms::run(args, processor, out)?,

@@ -35,7 +35,7 @@ pub enum Kind {
 /// Whether a reason can occur.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Known {
+pub enum Availability {
     /// It can.
     Enabled,
     /// It cannot, in this VM.
@@ -44,7 +44,7 @@ pub enum Known {
     Unknown,
 }
 
-impl From<State> for Known {
+impl From<State> for Availability {
     fn from(state: State) -> Self {
         match state {
             State::Enabled => Self::Enabled,
@@ -77,7 +77,7 @@ pub struct Row {
     pub name: Cow<'static, str>,
     /// Whether it can occur; nobody said if it is not there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub state: Option<Known>,
+    pub state: Option<Availability>,
     /// Exits.
     pub exits: u64,
     /// Handling cycles.

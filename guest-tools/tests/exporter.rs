@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::host::{host, Folder};
+use common::host::{host, raw, Folder};
 use common::metrics::{parse, Sample};
 use common::{failure, printed, run, Machine};
 use vmxscope::host::Host;
@@ -37,9 +37,18 @@ fn value(samples: &[Sample], name: &str, labels: &[(&str, &str)]) -> f64 {
     found[0].value
 }
 
-fn terminate(child: Child) -> Output {
+/// Ends it as services are ended; one that does not end in time is a failure.
+fn terminate(mut child: Child) -> Output {
     let pid = child.id().to_string();
     assert!(Command::new("kill").arg(&pid).status().unwrap().success());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() >= deadline {
+            child.kill().unwrap();
+            panic!("SIGTERM does not end it");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
     child.wait_with_output().unwrap()
 }
 
@@ -118,6 +127,9 @@ fn a_file_is_written_again_until_sigterm() {
 /// The head and the body of an answer.
 fn get(address: &str, method: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
     write!(stream, "{method} {path} HTTP/1.0\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -269,9 +281,12 @@ fn only_a_regular_file_is_replaced_and_keeps_its_permissions() {
     // A new file is everybody's to read, as far as the umask lets it.
     assert!(export(&path).status.success());
     assert_eq!(mode() & 0o400, 0o400);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-    assert!(export(&path).status.success());
-    assert_eq!(mode(), 0o640);
+    // Less than the umask lets through, and more.
+    for kept in [0o640, 0o666] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(kept)).unwrap();
+        assert!(export(&path).status.success());
+        assert_eq!(mode(), kept);
+    }
     // A link leads to the file that is replaced.
     let link = folder.0.join("link.prom");
     symlink(&path, &link).unwrap();
@@ -405,4 +420,61 @@ fn an_address_may_be_a_port_or_a_hosts_name() {
     }
     let output = program(&["--listen", "nonsense"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// The page of a host whose VMs had so many exits, each of 8 us.
+fn page_of(name: &str, khz: u32, exits: u64) -> Vec<Sample> {
+    let machine = Machine::patched();
+    (0..exits).for_each(|_| machine.exit(48, u64::from(khz) * 8 / 1_000));
+    let folder = host(name);
+    let table = raw(&machine);
+    let (head, rest) = table.split_once('\n').unwrap();
+    let file = folder.0.join("sys/kernel/debug/kvm/exit_stats_raw");
+    fs::write(file, format!("{head}\ntsc_khz\t{khz}\n{rest}")).unwrap();
+    parse(&page(&folder, &["--host"]))
+}
+
+/// The private tools have promtool.
+#[test]
+fn sums_over_hosts_of_different_frequency_are_right() {
+    let mut series = String::new();
+    for (host, khz) in [("slow", 1_000_000), ("fast", 3_700_000)] {
+        let now = page_of(&format!("{host}-1"), khz, 100);
+        for (then, now) in now.iter().zip(page_of(&format!("{host}-2"), khz, 160)) {
+            assert_eq!((&then.name, &then.labels), (&now.name, &now.labels));
+            let labels: Vec<String> = then
+                .labels
+                .iter()
+                .map(|(name, value)| format!("{name}=\"{value}\""))
+                .collect();
+            let (name, labels) = (&then.name, labels.join(","));
+            let (first, more) = (then.value, now.value - then.value);
+            series += &format!("  - series: '{name}{{instance=\"{host}\",{labels}}}'\n");
+            series += &format!("    values: '{first}+{more}x10'\n");
+        }
+    }
+    // 60 exits a minute on each of two hosts, of 8 us each.
+    let buckets = "sum by (le) (rate(vmxscope_exit_handling_seconds_bucket[5m]))";
+    let mut test = format!(
+        "rule_files: [{}/../docs/prometheus-rules.yml]\ntests:\n- interval: 1m\n  input_series:\n{series}  promql_expr_test:\n",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    for expression in [
+        "sum(rate(vmxscope_exits_total[5m])) == bool 2".to_string(),
+        "abs(sum(rate(vmxscope_handling_seconds_total[5m])) - 16e-6) < bool 1e-12".into(),
+        "abs(sum(vm:vmxscope_handling_seconds:mean5m) - 16e-6) < bool 1e-12".into(),
+        format!("histogram_quantile(0.99, {buckets}) > bool 8e-6"),
+        format!("histogram_quantile(0.99, {buckets}) <= bool 10e-6"),
+    ] {
+        test += &format!("  - expr: {expression}\n    eval_time: 10m\n    exp_samples: [{{labels: '{{}}', value: 1}}]\n");
+    }
+    let file = std::env::temp_dir().join(format!("vmxscope-rules-{}.yml", std::process::id()));
+    fs::write(&file, test).unwrap();
+    let output = Command::new("promtool")
+        .args(["test", "rules"])
+        .arg(&file)
+        .output()
+        .expect("promtool runs; `make setup` unpacks it");
+    assert!(output.status.success(), "{output:?}");
+    fs::remove_file(file).unwrap();
 }

@@ -54,6 +54,7 @@ fn every_command_has_help_with_examples_or_rules() {
         "watch",
         "record",
         "report",
+        "diff",
         "exporter",
         "caps",
         "leaf",

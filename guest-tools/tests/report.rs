@@ -257,11 +257,58 @@ fn recordings_are_compared_by_rate() {
     assert_eq!((a.seconds, b.seconds), (20.0, 15.0));
     let page = html::page(&[a.clone(), b]);
     assert!(
-        page.contains("<td>&times;1.00</td>") && !page.contains("0.75"),
+        page.contains("<td>\u{d7}1.00</td>") && !page.contains("0.75"),
         "{page}"
     );
     let page = html::page(&[a, facts("c", 240_000, 20)]);
-    assert!(page.contains("<td>&times;12</td>"), "{page}");
+    assert!(page.contains("<td>\u{d7}12</td>"), "{page}");
+}
+
+#[test]
+fn two_recordings_are_compared_in_the_terminal_too() {
+    let folder = host("diff");
+    let saved = |name: &str, recording: &Recording| {
+        let path = folder.0.join(name);
+        let line = |key: &str, value: serde_json::Value| {
+            format!("{}\n", serde_json::json!({ key: value }))
+        };
+        let mut text = line("header", serde_json::to_value(&recording.header).unwrap());
+        for view in &recording.views {
+            text += &line("view", serde_json::to_value(view).unwrap());
+        }
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_string()
+    };
+    let (a, b) = (
+        saved("a", &made("a", 20_000, 20, 0)),
+        saved("b", &made("b", 45_000, 15, 0)),
+    );
+    let (status, text) = run(&Machine::stock(), &["diff", &a, &b]);
+    assert_eq!(status.unwrap(), 0);
+    let line = text
+        .lines()
+        .find(|line| line.contains("EPT violation"))
+        .unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(
+        words[..6],
+        ["48", "EPT", "violation", "1,000", "3,000", "\u{d7}3.00"],
+        "{text}"
+    );
+    assert!(text.contains("Exits and time are of a second."));
+    // A view by itself has no length.
+    let view = folder.0.join("view.json");
+    let last = serde_json::to_string(&made("b", 45_000, 15, 0).views[1]).unwrap();
+    std::fs::write(&view, last).unwrap();
+    let (_, text) = run(
+        &Machine::stock(),
+        &["diff", &a, view.to_str().unwrap(), "-n", "1"],
+    );
+    assert!(
+        text.contains("\u{d7}2.25") && text.contains("All exits are compared"),
+        "{text}"
+    );
+    assert!(!text.contains("HLT"), "{text}");
 }
 
 #[test]

@@ -229,3 +229,25 @@ fn sum(last: &View, steps: &[Step]) -> View {
     }
     view
 }
+
+/// How much more exits the second has than the first: by rate, or of single views, which
+/// have no length, in all.
+pub fn change(first: (&Facts, u64), other: (&Facts, u64)) -> String {
+    match (first.1, other.1) {
+        (0, 0) => return "-".into(),
+        (0, _) => return "new".into(),
+        (_, 0) => return "gone".into(),
+        _ => (),
+    }
+    let by_rate = first.0.seconds > 0.0 && other.0.seconds > 0.0;
+    let figure = |(facts, exits): (&Facts, u64)| match by_rate {
+        true => exits as f64 / facts.seconds,
+        false => exits as f64,
+    };
+    let times = figure(other) / figure(first);
+    match times {
+        _ if times >= 10.0 => format!("\u{d7}{times:.0}"),
+        _ if times >= 0.1 => format!("\u{d7}{times:.2}"),
+        _ => format!("\u{d7}{times:.4}"),
+    }
+}

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::report::charts::{self, css, SERIES};
-use crate::report::facts::Facts;
+use crate::report::facts::{change, Facts};
 use crate::units::{grouped, percent, time};
 use crate::view::{Row, View};
 
@@ -268,7 +268,7 @@ fn compared(all: &[Facts]) -> String {
                 let _ = write!(
                     text,
                     "<td>{}</td>",
-                    change(&all[0], facts, |facts| exits(facts, number))
+                    changed(&all[0], facts, |facts| exits(facts, number))
                 );
             }
         }
@@ -287,31 +287,13 @@ fn compared(all: &[Facts]) -> String {
             let _ = write!(
                 text,
                 "<td>{}</td>",
-                change(&all[0], facts, |facts| facts.added.total.exits)
+                changed(&all[0], facts, |facts| facts.added.total.exits)
             );
         }
     }
     text + "</tr>\n</table></div></section>\n"
 }
 
-/// How often something happened in comparison: by rate, or of single views, which have no
-/// length, in all.
-fn change(first: &Facts, other: &Facts, exits: impl Fn(&Facts) -> u64) -> String {
-    match (exits(first), exits(other)) {
-        (0, 0) => return "-".into(),
-        (0, _) => return "new".into(),
-        (_, 0) => return "gone".into(),
-        _ => (),
-    }
-    let by_rate = first.seconds > 0.0 && other.seconds > 0.0;
-    let figure = |facts: &Facts| match by_rate {
-        true => exits(facts) as f64 / facts.seconds,
-        false => exits(facts) as f64,
-    };
-    let times = figure(other) / figure(first);
-    match times {
-        _ if times >= 10.0 => format!("&times;{times:.0}"),
-        _ if times >= 0.1 => format!("&times;{times:.2}"),
-        _ => format!("&times;{times:.4}"),
-    }
+fn changed(first: &Facts, other: &Facts, exits: impl Fn(&Facts) -> u64) -> String {
+    escape(&change((first, exits(first)), (other, exits(other))))
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The commands that show exits as they are, or what a command costs.
+//! `vmxscope stat`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,69 +7,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{duration, interval, milliseconds};
+use super::values::{duration, milliseconds};
 use super::{Form, Sort, SourceArgs};
 
-/// `vmxscope exits`.
-#[derive(Debug, Clone, Default, Args)]
-#[command(after_help = "\
-Examples:
-  vmxscope exits                        the reasons that occurred, the dearest first
-  vmxscope exits --sort count --top 5   the five most frequent
-  vmxscope exits --reason hlt           one reason, with its histogram
-  vmxscope exits --json > before.json   save them; --from before.json shows them again
-  vmxscope exits --vm web1              on a host, as root: one of its VMs
-  vmxscope exits --qmp /run/web1.qmp --per-vcpu
-
-time, average, p50 and p99 are of the handling in the host. blocked is how long the guest then
-slept, and userspace how long the VMM (such as QEMU) worked for it. p50 and p99 are the ends of
-the histogram's buckets: that many percent of the exits took at most so long.")]
-pub struct ExitsArgs {
-    /// Sort by this
-    #[arg(long, value_name = "KEY", default_value = "time")]
-    pub sort: Sort,
-    /// Show no more than N reasons
-    #[arg(short = 'n', long, value_name = "N")]
-    pub top: Option<usize>,
-    /// Show this reason only, with its histogram: a number, or a name such as hlt or EPT_VIOLATION
-    #[arg(long, value_name = "NAME|N")]
-    pub reason: Vec<String>,
-    /// With --qmp: each vCPU by itself
-    #[arg(long, requires = "qmp",
-          conflicts_with_all = ["vcpu", "cpu", "layout", "vm", "host", "root"])]
-    pub per_vcpu: bool,
-    /// Show also the reasons that did not occur
-    #[arg(long)]
-    pub all: bool,
-    /// Where the figures come from.
-    #[command(flatten)]
-    pub source: SourceArgs,
-    /// Show what `vmxscope exits --json` saved, instead; - is standard input
-    #[arg(long, value_name = "FILE", help_heading = "Source",
-          conflicts_with_all = ["cpu", "layout", "vm", "host", "qmp", "root", "vcpu", "per_vcpu"])]
-    pub from: Option<PathBuf>,
-    /// The form of the output.
-    #[command(flatten)]
-    pub form: Form,
-}
-
-/// `vmxscope vms`.
-#[derive(Debug, Clone, Args)]
-#[command(after_help = "\
-Examples:
-  vmxscope vms                         as root, on a host whose KVM has exit statistics
-  vmxscope exits --vm web1             one of them
-  vmxscope exits --host                all of them, with those that ended")]
-pub struct VmsArgs {
-    /// The host's /sys and /proc are below this folder, as in a container
-    #[arg(long, value_name = "DIR")]
-    pub root: Option<PathBuf>,
-    /// The form of the output.
-    #[command(flatten)]
-    pub form: Form,
-}
-
-/// `vmxscope stat`.
+/// The options.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
@@ -139,24 +80,4 @@ impl StatArgs {
             false => vec![self.command.clone()],
         }
     }
-}
-
-/// `vmxscope watch`.
-#[derive(Debug, Clone, Args)]
-#[command(after_help = "\
-Examples:
-  vmxscope watch                       this guest, once a second
-  vmxscope watch --interval 100ms
-  vmxscope watch --vm web1             a VM of this host
-
-The figures count from the start, or from the last reset (r); ? shows the keys. Histograms are
-read every tenth time, for they take most of the exits that this program causes. q ends it with
-status 0, as do Ctrl-C, SIGINT, SIGTERM, SIGHUP and the loss of its terminal.")]
-pub struct WatchArgs {
-    /// Read so often
-    #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = interval)]
-    pub interval: Duration,
-    /// Where the figures come from.
-    #[command(flatten)]
-    pub source: SourceArgs,
 }
