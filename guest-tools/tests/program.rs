@@ -33,11 +33,8 @@ fn a_wrong_command_line_is_status_2_and_names_the_option() {
 
 #[test]
 fn here_there_are_no_exit_statistics_and_that_is_status_3() {
+    // Unless the tests run in a guest of ours, which they need not.
     let output = vmxscope(&["exits"]);
-    if output.status.success() {
-        eprintln!("skipped: this machine's host serves exit statistics");
-        return;
-    }
     assert_eq!(output.status.code(), Some(3));
     assert!(output.stdout.is_empty());
     assert!(error(&output).starts_with("vmxscope: no exit statistics here: "));
@@ -124,13 +121,10 @@ fn every_cpu_can_be_asked_in_turn() {
     let theirs = Command::new("cpuid")
         .args(["-r", "-l", "0x40000000"])
         .output();
-    if let Ok(theirs) = theirs {
-        assert_eq!(output.stdout, theirs.stdout);
-    }
+    let theirs = theirs.expect("cpuid runs; `make setup` unpacks it");
+    assert_eq!(output.stdout, theirs.stdout);
 }
 
-/// The cpuid package is what `make setup` installs; without it there is nothing to
-/// compare with.
 #[test]
 fn registers_are_printed_as_the_cpuid_program_prints_them() {
     for (leaf, subleaf) in [
@@ -142,10 +136,7 @@ fn registers_are_printed_as_the_cpuid_program_prints_them() {
         let theirs = Command::new("cpuid")
             .args(["-1", "-r", "-l", leaf, "-s", subleaf])
             .output();
-        let Ok(theirs) = theirs else {
-            eprintln!("skipped: there is no cpuid program");
-            return;
-        };
+        let theirs = theirs.expect("cpuid runs; `make setup` unpacks it");
         let ours = vmxscope(&["leaf", leaf, "-s", subleaf]);
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         // Leaf 1 has the number of the CPU that answered in EBX.

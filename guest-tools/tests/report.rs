@@ -53,11 +53,8 @@ fn a_recording_holds_the_views_and_the_commands_status() {
     assert_eq!(status, 3);
     let recording = opened(path);
     assert_eq!(recording.header.command, ["sh", "-c", "sleep 0.2; exit 3"]);
-    assert!(
-        (4..10).contains(&recording.views.len()),
-        "{}",
-        recording.views.len()
-    );
+    // The first, the last, and at least one between; how many depends on the machine's load.
+    assert!(recording.views.len() >= 3, "{}", recording.views.len());
     assert_eq!(recording.end.unwrap().status, Some(3));
     let facts = Facts::of(&recording).unwrap();
     let steps: u64 = facts.steps.iter().map(|step| step.added.total.exits).sum();
