@@ -45,10 +45,10 @@ pub fn run(args: &VmsArgs, processor: &dyn Processor, out: &mut Output<'_>) -> R
 }
 
 /// VMs with their figures, and the errors of those that cannot be read.
-type Read = (Vec<(Vm, View)>, Vec<Error>);
+pub type Read = (Vec<(Vm, View)>, Vec<Error>);
 
-/// Each VM that runs now.
-fn each(host: &Host) -> Result<Read> {
+/// Reads each VM that runs now.
+pub fn each(host: &Host) -> Result<Read> {
     let (mut views, mut errors) = (Vec::new(), Vec::new());
     for vm in host.vms()? {
         match host.read(Some(&vm)) {

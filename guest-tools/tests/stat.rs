@@ -321,14 +321,24 @@ fn intervals_are_lines_on_standard_output() {
     let folder = host("stat-intervals");
     let mut child = on_host(&folder, &["-I", "20"]).spawn().unwrap();
     wait_for_handler(child.id());
-    // More exits of HLT from now on.
+    // More exits of HLT again and again, whenever it is that it reads first.
     let file = folder.0.join("sys/kernel/debug/kvm/exit_stats_raw");
     let text = std::fs::read_to_string(&file).unwrap();
-    let more = text.replace("12\tHLT\t150\t", "12\tHLT\t170\t");
-    assert_ne!(text, more);
-    let beside = file.with_extension("new");
-    std::fs::write(&beside, more).unwrap();
-    std::fs::rename(beside, &file).unwrap();
+    assert!(text.contains("12\tHLT\t150\t"));
+    let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let ends = over.clone();
+    let writer = std::thread::spawn(move || {
+        for more in 1.. {
+            if ends.load(std::sync::atomic::Ordering::Relaxed) {
+                break;
+            }
+            let now = format!("12\tHLT\t{}\t", 150 + 20 * more);
+            let beside = file.with_extension("new");
+            std::fs::write(&beside, text.replace("12\tHLT\t150\t", &now)).unwrap();
+            std::fs::rename(beside, &file).unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let head = lines.next().unwrap().unwrap();
     assert_eq!(
@@ -336,7 +346,9 @@ fn intervals_are_lines_on_standard_output() {
         "seconds,interval,vm,reason,symbol,exits,exits_per_second,cycles,handling_seconds,own"
     );
     let line = lines.next().unwrap().unwrap();
-    assert!(line.contains(",host,12,HLT,20,"), "{line}");
+    assert!(line.contains(",host,12,HLT,"), "{line}");
+    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    writer.join().unwrap();
     signal("-TERM", child.id());
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
     let words = ["stat", "-I", "20ms", "--duration", "30ms", "--json"];

@@ -5,15 +5,18 @@ mod common;
 
 use std::time::Duration;
 
+use common::host::host;
 use common::Machine;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use insta::assert_snapshot;
 use ratatui::backend::TestBackend;
 use ratatui::Terminal;
 use vmxscope::guest::{Guest, Wanted};
+use vmxscope::host::Host;
 use vmxscope::processor::Counted;
 use vmxscope::units;
-use vmxscope::watch::{act, draw, Act, Model};
+use vmxscope::vms;
+use vmxscope::watch::{act, draw, Act, Fleet, Model};
 
 /// A model that was read twice, a second apart.
 fn model() -> Model {
@@ -198,4 +201,57 @@ fn counters_that_start_anew_are_noticed() {
     anew.total.exits = 1;
     model.update(anew);
     assert!(screen(&model, 100, 24).contains("started anew 1 times"));
+}
+
+#[test]
+fn all_vms_are_shown_by_rate_and_enter_opens_one() {
+    let folder = host("fleet");
+    let of = || {
+        let host = Host::open(&folder.0, &Machine::patched()).unwrap();
+        vms::each(&host).unwrap().0
+    };
+    let mut fleet = Fleet::new(of(), Duration::from_secs(1));
+    // In the next second the VM with the higher number has all the exits.
+    let mut later = of();
+    for ((_, view), (_, before)) in later.iter_mut().zip(of()) {
+        view.monotonic_ns = before.monotonic_ns.map(|ns| ns + 1_000_000_000);
+    }
+    let (vm, view) = later.iter_mut().find(|(vm, _)| vm.pid == 4211).unwrap();
+    assert_eq!(vm.name, "web1");
+    view.total.exits += 1_234;
+    let row = view
+        .reasons
+        .iter_mut()
+        .find(|row| row.reason == 48)
+        .unwrap();
+    (row.exits, row.cycles) = (row.exits + 1_234, row.cycles + 9_000);
+    fleet.update(later);
+    let show = |fleet: &Fleet| {
+        let mut terminal = Terminal::new(TestBackend::new(90, 8)).unwrap();
+        terminal.draw(|frame| fleet.draw(frame)).unwrap();
+        let buffer = terminal.backend().buffer().clone();
+        let cells = buffer.content.iter().map(|cell| cell.symbol().to_string());
+        cells
+            .collect::<Vec<String>>()
+            .chunks(90)
+            .map(|line| line.concat())
+            .collect::<Vec<String>>()
+    };
+    let lines = show(&fleet);
+    assert!(
+        lines[2].contains("web1") && lines[2].contains("EPT violation"),
+        "{lines:#?}"
+    );
+    assert!(lines[3].contains("firecracker-977"), "{lines:#?}");
+    // The second view is read a little after the first, by the clock of the test.
+    assert!(lines[0].contains("2 VMs of this host"), "{lines:#?}");
+    let key = |code| KeyEvent::new(code, KeyModifiers::NONE);
+    let opened = |act: Act| match act {
+        Act::Open(vm) => vm.pid,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(opened(fleet.act(key(KeyCode::Enter))), 4211);
+    fleet.act(key(KeyCode::Down));
+    assert_eq!(opened(fleet.act(key(KeyCode::Enter))), 977);
+    assert_eq!(fleet.act(key(KeyCode::Char('q'))), Act::Quit);
 }

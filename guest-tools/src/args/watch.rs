@@ -14,6 +14,7 @@ use super::SourceArgs;
 Examples:
   vmxscope watch                       this guest, once a second
   vmxscope watch --interval 100ms
+  vmxscope watch --vms                 all VMs of this host by rate; Enter shows one
   vmxscope watch --vm web1             a VM of this host
 
 The figures count from the start, or from the last reset (r); ? shows the keys. Histograms are
@@ -23,6 +24,9 @@ pub struct WatchArgs {
     /// Read so often
     #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     pub interval: Duration,
+    /// On a host: all its VMs, the one with the most exits a second first
+    #[arg(long, conflicts_with_all = ["cpu", "layout", "vm", "host", "qmp", "vcpu"])]
+    pub vms: bool,
     /// Where the figures come from.
     #[command(flatten)]
     pub source: SourceArgs,
