@@ -85,7 +85,7 @@ fn of_msr(caps: &Capabilities, msr: &'static Msr) -> [Option<Violation>; 2] {
     });
     let always_zero = match msr.index {
         index if index == basic::MSR.index => basic::ALWAYS_ZERO,
-        index if index == misc::MSR.index => misc::RESERVED,
+        index if index == misc::MSR.index => misc::ALWAYS_ZERO,
         index if index == vmcs_enum::MSR.index => !vmcs_enum::MSR.named(),
         index if index == secondary::MSR.index => u64::from(u32::MAX),
         _ => 0,

@@ -138,7 +138,7 @@ proptest! {
         let leaf = |leaf: u32, _: u32| cpuid[(leaf & 3) as usize];
         for identity in [Identity::read(&leaf), INTEL] {
             let (log, verdict) = Fake(machine.clone()).report(&identity, probe);
-            prop_assert_eq!(log.all.last(), Some(&verdict.to_string()));
+            prop_assert_eq!(log.all.last().cloned(), Some(verdict.to_string()));
             prop_assert!(log.all.len() == 1 || log.all.len() > MSRS.len());
         }
     }
@@ -229,7 +229,7 @@ const FAULTS: &[Fault] = &[
     (0x485, |v, _| v | 0x1ff << 16, "511 CR3-target values"),
     (
         0x485,
-        |v, n| v | 1 << [9, 13, 31][n as usize % 3],
+        |v, n| v | 1 << [10, 13, 31][n as usize % 3],
         "MISC: reserved bits are 1",
     ),
     (

@@ -70,7 +70,7 @@ fn the_course_log_is_reproduced() {
     );
     expect(
         &log.section("Secondary processor-based"),
-        31,
+        32,
         &[
             "Virtualize APIC accesses",
             "APIC-register virtualization",
@@ -86,6 +86,7 @@ fn the_course_log_is_reproduced() {
             "Enable user wait and pause",
             "Enable PCONFIG",
             "Enable ENCLV exiting",
+            "EPC virtualization extensions",
             "VMM bus-lock detection",
             "Instruction timeout",
         ],

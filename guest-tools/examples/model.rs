@@ -7,7 +7,7 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -27,13 +27,9 @@ fn main() -> ExitCode {
         ..common::Machine::booted()
     };
     let cli = Cli::parse();
-    let mut out = Output {
-        to: &mut io::stdout(),
-        look: Look::of(&io::stdout(), cli.color),
-    };
-    match vmxscope::run(&cli, &machine, &mut out)
-        .and_then(|status| Ok(out.flush().map(|()| status)?))
-    {
+    let mut to = io::stdout();
+    let mut out = Output::new(&mut to, Look::of(&io::stdout(), cli.color));
+    match vmxscope::run(&cli, &machine, &mut out).and_then(|status| out.flush().map(|()| status)) {
         Ok(status) => status.into(),
         Err(error) => {
             eprintln!("vmxscope: {error}");

@@ -2,22 +2,38 @@
 //! The command line.
 
 mod caps;
-mod leaves;
-mod recordings;
+mod check;
+mod diff;
+mod exits;
+mod exporter;
+mod generate;
+mod leaf;
+mod record;
+mod report;
+mod stat;
 mod values;
-mod views;
+mod vms;
+mod watch;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use exit_stats::abi::Layout;
 
-pub use caps::{CapsArgs, CapsCommand};
-pub use leaves::{CheckArgs, LeafArgs};
-pub use recordings::{ExporterArgs, GenerateArgs, Kind, RecordArgs, ReportArgs};
+pub use caps::{BareArgs, CapsArgs, CapsCommand, MachineArgs, WordsArgs};
+pub use check::CheckArgs;
+pub use diff::DiffArgs;
+pub use exits::ExitsArgs;
+pub use exporter::ExporterArgs;
+pub use generate::{GenerateArgs, Generated};
+pub use leaf::LeafArgs;
+pub use record::RecordArgs;
+pub use report::ReportArgs;
+pub use stat::StatArgs;
 use values::layout;
 pub use values::{duration, number};
-pub use views::{ExitsArgs, StatArgs, VmsArgs, WatchArgs};
+pub use vms::VmsArgs;
+pub use watch::WatchArgs;
 
 const EXIT_CODES: &str = "\
 Exit status:
@@ -54,7 +70,11 @@ impl Cli {
     /// Whether standard output belongs to a command that is run, so that this
     /// program's own output goes to standard error.
     pub fn prints_beside_a_command(&self) -> bool {
-        matches!(self.command, Command::Stat(_) | Command::Record(_))
+        match &self.command {
+            Command::Stat(args) => args.interval.is_none(),
+            Command::Record(_) => true,
+            _ => false,
+        }
     }
 }
 
@@ -84,6 +104,8 @@ pub enum Command {
     Record(RecordArgs),
     /// Make an HTML page of recordings
     Report(ReportArgs),
+    /// Compare two recordings, or two saved views, in the terminal
+    Diff(DiffArgs),
     /// Serve the exits to Prometheus, by a file or by HTTP
     Exporter(ExporterArgs),
     /// Show what this CPU, or that of a log, can do for virtual machines
@@ -103,14 +125,27 @@ pub enum Command {
 #[command(next_help_heading = "Form")]
 pub struct Form {
     /// Print JSON
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub json: bool,
     /// Print comma-separated values with a header line
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub csv: bool,
     /// Print Prometheus' text format
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub prometheus: bool,
+}
+
+/// The form of what is no metric.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[group(multiple = false)]
+#[command(next_help_heading = "Form")]
+pub struct TableForm {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print comma-separated values with a header line
+    #[arg(long)]
+    pub csv: bool,
 }
 
 /// Where figures come from: this guest, unless a VM is named.
@@ -124,7 +159,7 @@ pub struct SourceArgs {
     #[arg(long, value_name = "NAME", value_parser = layout)]
     pub layout: Option<Layout>,
     /// On a host: this VM, by the process or the name that `vmxscope vms` shows
-    #[arg(long, value_name = "PID|NAME", conflicts_with_all = ["cpu", "layout"])]
+    #[arg(short = 'p', long, value_name = "PID|NAME", conflicts_with_all = ["cpu", "layout"])]
     pub vm: Option<String>,
     /// On a host: all VMs together, with those that ended
     #[arg(long, conflicts_with_all = ["cpu", "layout", "vm"])]
@@ -134,7 +169,8 @@ pub struct SourceArgs {
     #[arg(long, value_name = "SOCKET", conflicts_with_all = ["cpu", "layout", "vm", "host"])]
     pub qmp: Option<PathBuf>,
     /// Of that VM this vCPU only
-    #[arg(long, value_name = "N", requires = "qmp")]
+    #[arg(long, value_name = "N", requires = "qmp",
+          conflicts_with_all = ["cpu", "layout", "vm", "host", "root"])]
     pub vcpu: Option<u32>,
     /// The host's /sys and /proc are below this folder, as in a container
     #[arg(long, value_name = "DIR", conflicts_with_all = ["cpu", "layout", "qmp"])]

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A histogram in text.
 
-use std::io::Write;
-
 use crate::error::Result;
 use crate::output::Output;
 use crate::units::{grouped, percent, time};

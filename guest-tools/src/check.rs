@@ -4,8 +4,6 @@
 //! The rules are those of the interface's documentation, as far as a guest can see
 //! them.
 
-use std::io::Write;
-
 use exit_stats::abi::{self, Regs, Role, Selector, State};
 use exit_stats::reader::{CpuidReader, Reader};
 use exit_stats::reason;

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A command that is run, and its end.
+//! Commands that are run, and what happens meanwhile.
 
-use std::ffi::OsString;
+use std::ffi::{c_int, OsString};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGQUIT};
+use rustix::process::{kill_process, Pid, Signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::error::{Error, Result};
-use crate::signals;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,46 +20,106 @@ pub struct Ended {
     /// Its exit status; 128 + N if signal N ended it.
     pub status: u8,
     /// The signal that ended it.
-    pub signal: Option<i32>,
+    pub signal: Option<c_int>,
     /// From start to end.
     pub elapsed: Duration,
 }
 
-/// From now on an interrupt from the keyboard ends the command only, so that what
-/// it cost can still be told.
-pub fn leave_interrupts_to_the_command() -> Result<()> {
-    signals::flag(&[SIGINT, SIGQUIT]).map(drop)
+/// What a program that runs a command waits for.
+#[derive(Debug)]
+pub enum Event {
+    /// The command ended.
+    Ended(Result<Ended>),
+    /// Somebody asked this program to end.
+    Signal(c_int),
 }
 
-/// A command and its arguments, not yet run.
-pub fn command(words: &[OsString]) -> Result<Command> {
-    let (name, arguments) = words
-        .split_first()
-        .ok_or_else(|| Error::Usage("there is no command to run".into()))?;
-    let mut command = Command::new(name);
-    command.args(arguments);
-    Ok(command)
+/// Waits without waking up in between: each wake-up would be an exit of this guest.
+#[derive(Debug)]
+pub struct Events {
+    to: Sender<Event>,
+    from: Receiver<Event>,
 }
 
-/// The error of a command that did not start.
-pub fn not_started(words: &[OsString], source: std::io::Error) -> Error {
-    let name = words
-        .first()
-        .map_or_else(String::new, |name| name.to_string_lossy().into());
-    Error::Command { name, source }
+impl Events {
+    /// From now on the signals by which a program is asked to end are events.
+    ///
+    /// # Errors
+    ///
+    /// The system's, if a handler cannot be set.
+    pub fn new() -> Result<Self> {
+        let (to, from) = mpsc::channel();
+        let mut signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP])
+            .map_err(|error| Error::system("cannot set up signals", error))?;
+        let sender = to.clone();
+        thread::spawn(move || {
+            for signal in signals.forever() {
+                if sender.send(Event::Signal(signal)).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { to, from })
+    }
+
+    /// Starts a command, whose end is an event.
+    ///
+    /// # Errors
+    ///
+    /// The system's, if it does not start.
+    pub fn start(&self, words: &[OsString]) -> Result<Running> {
+        let (name, arguments) = words
+            .split_first()
+            .ok_or_else(|| Error::Usage("there is no command to run".into()))?;
+        let start = Instant::now();
+        let mut child = Command::new(name)
+            .args(arguments)
+            .spawn()
+            .map_err(|source| Error::Command {
+                name: name.to_string_lossy().into(),
+                source,
+            })?;
+        let running = Running(Pid::from_child(&child));
+        let sender = self.to.clone();
+        thread::spawn(move || {
+            let ended = child
+                .wait()
+                .map(|status| ended(status, start.elapsed()))
+                .map_err(|error| Error::system("cannot wait for the command", error));
+            // Nobody listens if the measurement has failed meanwhile.
+            let _ = sender.send(Event::Ended(ended));
+        });
+        Ok(running)
+    }
+
+    /// Waits for the next event, or for this time.
+    pub fn wait(&self, time: Option<Duration>) -> Option<Event> {
+        let event = match time {
+            Some(time) => self.from.recv_timeout(time),
+            None => self.from.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        event.ok()
+    }
 }
 
-/// Runs a command to its end.
-pub fn run(words: &[OsString]) -> Result<Ended> {
-    let start = Instant::now();
-    let status = command(words)?.status();
-    let elapsed = start.elapsed();
-    let status = status.map_err(|source| not_started(words, source))?;
-    Ok(ended(status, elapsed))
+/// A command that was started.
+#[derive(Debug, Clone, Copy)]
+pub struct Running(Pid);
+
+impl Running {
+    /// Passes on a signal, unless it is one that a terminal sends to the command too.
+    pub fn pass_on(self, signal: c_int) {
+        let passed = match signal {
+            SIGTERM => Signal::TERM,
+            SIGHUP => Signal::HUP,
+            _ => return,
+        };
+        // It may have ended just now.
+        let _ = kill_process(self.0, passed);
+    }
 }
 
-/// What the system says of the end.
-pub fn ended(status: ExitStatus, elapsed: Duration) -> Ended {
+fn ended(status: ExitStatus, elapsed: Duration) -> Ended {
     let signal = status.signal();
     let code = status.code().or(signal.map(|signal| 128 + signal));
     Ended {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What can go wrong, and the exit status of each.
 
-use std::fmt;
 use std::io;
+
+use thiserror::Error;
 
 /// Exit statuses, as `--help` lists them.
 pub mod status {
@@ -27,13 +28,16 @@ pub mod status {
 }
 
 /// Why the program ends early.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum Error {
     /// The options contradict each other or name something unknown.
+    #[error("{0}")]
     Usage(String),
     /// Nobody serves exit statistics; the text says who is there instead.
+    #[error("{0}")]
     NoStatistics(String),
-    /// An input that cannot be understood: where, and what is wrong with it.
+    /// An input that cannot be understood.
+    #[error("{}{}: {problem}", name(file), place(*line))]
     Input {
         /// The file's name, `-` for standard input.
         file: String,
@@ -43,6 +47,7 @@ pub enum Error {
         problem: String,
     },
     /// The system refused.
+    #[error("{what}: {source}")]
     System {
         /// What was to be done.
         what: String,
@@ -50,8 +55,10 @@ pub enum Error {
         source: io::Error,
     },
     /// No consistent set of figures could be had.
+    #[error("{0}")]
     Unstable(String),
     /// A command could not be started.
+    #[error("cannot run {name}: {source}")]
     Command {
         /// Its name.
         name: String,
@@ -59,7 +66,16 @@ pub enum Error {
         source: io::Error,
     },
     /// The output could not be written.
-    Output(io::Error),
+    #[error("cannot write {to}: {source}")]
+    Output {
+        /// Its file, or what it is.
+        to: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A signal ended it before there was anything to show.
+    #[error("interrupted by signal {0}")]
+    Interrupted(i32),
 }
 
 /// The usual result.
@@ -95,8 +111,9 @@ impl Error {
                 status::NOT_FOUND
             }
             Self::Command { .. } => status::NOT_EXECUTABLE,
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => status::OK,
-            Self::Output(_) => status::SYSTEM,
+            Self::Output { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => status::OK,
+            Self::Output { .. } => status::SYSTEM,
+            Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         }
     }
 
@@ -106,38 +123,16 @@ impl Error {
     }
 }
 
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(text) | Self::NoStatistics(text) | Self::Unstable(text) => {
-                f.write_str(text)
-            }
-            Self::Input {
-                file,
-                line: 0,
-                problem,
-            } => write!(f, "{}: {problem}", name(file)),
-            Self::Input {
-                file,
-                line,
-                problem,
-            } => write!(f, "{}:{line}: {problem}", name(file)),
-            Self::System { what, source } => write!(f, "{what}: {source}"),
-            Self::Command { name, source } => write!(f, "cannot run {name}: {source}"),
-            Self::Output(source) => write!(f, "cannot write the output: {source}"),
-        }
-    }
-}
-
 fn name(file: &str) -> &str {
     match file {
         "-" => "standard input",
         _ => file,
+    }
+}
+
+fn place(line: usize) -> String {
+    match line {
+        0 => String::new(),
+        line => format!(":{line}"),
     }
 }

@@ -2,23 +2,21 @@
 //! `vmxscope exits`: the table of reasons.
 
 use std::cmp::Reverse;
-use std::fs;
-use std::io::{self, Read, Write};
-use std::path::Path;
 
 use exit_stats::abi;
 
 use crate::args::{ExitsArgs, Sort};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format;
 use crate::guest::Wanted;
+use crate::input::read;
 use crate::names;
 use crate::output::Output;
 use crate::processor::{Counted, Processor};
 use crate::source::Source;
 use crate::table::{self, figures, words, Column};
 use crate::units::{grouped, percent, time};
-use crate::view::{Kind, Known, Row, View};
+use crate::view::{Availability, Kind, Row, View};
 
 /// Runs the command.
 pub fn run(args: &ExitsArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
@@ -33,8 +31,8 @@ pub fn run(args: &ExitsArgs, processor: &dyn Processor, out: &mut Output<'_>) ->
         states: args.all || args.form.json,
     };
     if let Some(file) = &args.from {
-        let view = format::parse_view(&read(file)?, &file.to_string_lossy())?;
-        return show(&[view], args, &wanted, out);
+        let views = View::parse(&read(file)?, &file.display().to_string())?;
+        return show(&views, args, &wanted, out);
     }
     let cpu = Counted::new(processor);
     let views = match Source::open(&args.source, &cpu)? {
@@ -44,31 +42,17 @@ pub fn run(args: &ExitsArgs, processor: &dyn Processor, out: &mut Output<'_>) ->
     show(&views, args, &wanted, out)
 }
 
-/// The text of a file, or of standard input for `-`.
-pub fn read(file: &Path) -> Result<String> {
-    let name = file.display().to_string();
-    let mut bytes = Vec::new();
-    let result = match name.as_str() {
-        "-" => io::stdin().read_to_end(&mut bytes).map(drop),
-        _ => fs::read(file).map(|read| bytes = read),
-    };
-    result.map_err(|error| Error::input(&name, 0, format!("cannot read it: {error}")))?;
-    // Logs have stray bytes in them.
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
 /// Prints views, of which each is another vCPU's if there are several; only some
 /// reasons if any are wanted.
 fn show(views: &[View], args: &ExitsArgs, wanted: &[u32], out: &mut Output<'_>) -> Result<()> {
-    let of_rows = |view: &View| View {
-        reasons: selected(view, args, wanted).into_iter().cloned().collect(),
-        ..view.clone()
-    };
-    let mut chosen: Vec<View> = views.iter().map(of_rows).collect();
+    let mut chosen: Vec<View> = views
+        .iter()
+        .map(|view| of_rows(view, args, wanted))
+        .collect();
     if args.form.json {
-        return match args.per_vcpu {
-            true => format::json(out, &chosen),
-            false => chosen.pop().map_or(Ok(()), |view| format::json(out, &view)),
+        return match chosen.len() {
+            1 if !args.per_vcpu => chosen.pop().map_or(Ok(()), |view| out.json(&view)),
+            _ => out.json(&chosen),
         };
     }
     if args.form.prometheus {
@@ -77,39 +61,41 @@ fn show(views: &[View], args: &ExitsArgs, wanted: &[u32], out: &mut Output<'_>) 
     if args.form.csv {
         return format::csv(out, &chosen);
     }
-    for (place, (view, chosen)) in views.iter().zip(&chosen).enumerate() {
-        if args.per_vcpu {
+    for (place, chosen) in chosen.iter().enumerate() {
+        if args.per_vcpu || views.len() > 1 {
             if place != 0 {
                 writeln!(out)?;
             }
-            let title = out.look.bold(&format!("{}:", view.vm));
+            let title = out.look.bold(&format!("{}:", chosen.vm));
             writeln!(out, "{title}")?;
         }
-        show_table(view, &chosen.reasons, args, wanted, out)?;
+        show_table(chosen, args.sort, !wanted.is_empty(), out)?;
     }
     Ok(())
 }
 
-fn show_table(
-    view: &View,
-    rows: &[Row],
-    args: &ExitsArgs,
-    wanted: &[u32],
-    out: &mut Output<'_>,
-) -> Result<()> {
-    print_table(view, rows, args.sort, out)?;
-    let all = view.reasons.iter().filter(|row| !row.is_empty()).count();
-    if !wanted.is_empty() {
-        for row in rows {
+/// The view with the chosen rows only. It keeps the number of the others.
+fn of_rows(view: &View, args: &ExitsArgs, wanted: &[u32]) -> View {
+    let reasons: Vec<Row> = selected(view, args, wanted).into_iter().cloned().collect();
+    let occurred = |rows: &[Row]| rows.iter().filter(|row| !row.is_empty()).count();
+    View {
+        left_out: view.left_out + occurred(&view.reasons) - occurred(&reasons),
+        reasons,
+        ..view.clone()
+    }
+}
+
+fn show_table(view: &View, sort: Sort, histograms: bool, out: &mut Output<'_>) -> Result<()> {
+    print_table(view, sort, out)?;
+    if histograms {
+        for row in &view.reasons {
             crate::bars::print(view, row, out)?;
         }
         writeln!(out)?;
-    } else if rows.len() < all {
-        writeln!(
-            out,
-            "{} of {all} reasons that occurred are shown.",
-            rows.len()
-        )?;
+    } else if view.left_out != 0 {
+        let shown = view.reasons.iter().filter(|row| !row.is_empty()).count();
+        let all = shown + view.left_out;
+        writeln!(out, "{shown} of {all} reasons that occurred are shown.")?;
     }
     notes(view, out)
 }
@@ -158,14 +144,18 @@ const COLUMNS: [Column; 11] = [
 /// The first column that is empty where only counts and cycles are known.
 const FIRST_UNKNOWN: usize = 7;
 
-/// Prints the table of some rows, with the total of all.
-fn print_table(view: &View, rows: &[Row], by: Sort, out: &mut Output<'_>) -> Result<()> {
+/// Prints the table of the rows, with the total of all.
+fn print_table(view: &View, by: Sort, out: &mut Output<'_>) -> Result<()> {
     let mut columns = COLUMNS;
     columns[3].title = match by {
         Sort::Time => "of time",
         Sort::Count | Sort::Number => "of exits",
     };
-    let mut lines: Vec<Vec<String>> = rows.iter().map(|row| cells(view, row, by)).collect();
+    let mut lines: Vec<Vec<String>> = view
+        .reasons
+        .iter()
+        .map(|row| cells(view, row, by))
+        .collect();
     lines.push(cells(view, &view.total, by));
     let known = match view.counts_only {
         true => FIRST_UNKNOWN,
@@ -187,7 +177,7 @@ fn cells(view: &View, row: &Row, by: Sort) -> Vec<String> {
             number => number.to_string(),
         },
         match row.state {
-            Some(Known::NotEnabled) => format!("{} (not enabled)", row.name),
+            Some(Availability::NotEnabled) => format!("{} (not enabled)", row.name),
             _ => row.name.to_string(),
         },
         grouped(row.exits),

@@ -3,10 +3,11 @@
 
 mod http;
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,54 +16,94 @@ use crate::error::{Error, Result};
 use crate::format;
 use crate::guest::Wanted;
 use crate::host::Host;
-use crate::output::Output;
+use crate::output::{Look, Output};
 use crate::processor::{Counted, Processor};
 use crate::signals;
-use crate::source::{self, Source};
+use crate::source::{root, Source};
+use crate::text::harmless_lines;
 use crate::view::View;
 use crate::vms;
 
 /// How often signals are looked at while nothing else happens.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What is exported.
-enum Subject<'a> {
+/// What is exported. It is opened anew after an error, because a VM may have been started
+/// again, and a QEMU may have closed its connection.
+struct Subject<'a> {
+    args: &'a ExporterArgs,
+    cpu: &'a Counted<'a>,
+    open: Option<Open<'a>>,
+}
+
+enum Open<'a> {
     One(Source<'a>),
     Vms(Host),
 }
 
-impl Subject<'_> {
-    fn read(&self) -> Result<Vec<View>> {
-        let all = Wanted {
-            extras: true,
-            histograms: true,
-            states: false,
+impl<'a> Subject<'a> {
+    /// Opens it for the first time.
+    fn new(args: &'a ExporterArgs, cpu: &'a Counted<'a>) -> Result<Self> {
+        let mut subject = Self {
+            args,
+            cpu,
+            open: None,
         };
-        match self {
-            Self::One(source) => Ok(vec![source.read(all)?]),
-            Self::Vms(host) => vms::views(host),
-        }
+        subject.open = Some(subject.open()?);
+        Ok(subject)
     }
 
-    fn text(&self) -> Result<Vec<u8>> {
+    fn open(&self) -> Result<Open<'a>> {
+        let source = &self.args.source;
+        Ok(match self.args.vms {
+            true => Open::Vms(Host::open(root(source.root.as_deref()), self.cpu)?),
+            false => Open::One(Source::open(source, self.cpu)?),
+        })
+    }
+
+    /// The page of now.
+    fn text(&mut self) -> Result<Vec<u8>> {
+        let views = match self
+            .open
+            .take()
+            .map(|open| read(&open).map(|views| (open, views)))
+        {
+            Some(Ok((open, views))) => {
+                self.open = Some(open);
+                views
+            }
+            Some(Err(_)) | None => {
+                let again = self.open()?;
+                let views = read(&again)?;
+                self.open = Some(again);
+                views
+            }
+        };
         let mut text = Vec::new();
-        format::prometheus(&mut text, &self.read()?)?;
+        format::prometheus(&mut Output::new(&mut text, Look::PLAIN), &views)?;
         Ok(text)
+    }
+}
+
+fn read(open: &Open<'_>) -> Result<Vec<View>> {
+    match open {
+        Open::One(source) => Ok(vec![source.read(Wanted::ALL)?]),
+        Open::Vms(host) => {
+            let (views, errors) = vms::views(host)?;
+            errors.iter().for_each(complain);
+            Ok(views)
+        }
     }
 }
 
 /// Runs the command.
 pub fn run(args: &ExporterArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
     let cpu = Counted::new(processor);
-    let subject = match args.vms {
-        true => Subject::Vms(Host::open(source::root(args.source.root.as_deref()), &cpu)?),
-        false => Subject::One(Source::open(&args.source, &cpu)?),
-    };
+    let mut subject = Subject::new(args, &cpu)?;
     let stop = match args.interval.is_some() || args.listen.is_some() {
         true => signals::flag(&signals::TO_END)?,
-        false => AtomicBool::new(false).into(),
+        false => Arc::default(),
     };
-    if let Some(address) = args.listen {
+    if let Some(address) = &args.listen {
         return http::serve(address, &stop, out, || subject.text());
     }
     let Some(path) = &args.textfile else {
@@ -73,7 +114,7 @@ pub fn run(args: &ExporterArgs, processor: &dyn Processor, out: &mut Output<'_>)
         return Ok(());
     };
     let mut next = Instant::now() + interval;
-    while !stop.load(Ordering::Relaxed) {
+    while !signals::came(&stop) {
         thread::sleep(next.saturating_duration_since(Instant::now()).min(TICK));
         if Instant::now() < next {
             continue;
@@ -89,21 +130,42 @@ pub fn run(args: &ExporterArgs, processor: &dyn Processor, out: &mut Output<'_>)
 
 /// Says what failed, where a service's log gets it.
 fn complain(error: &Error) {
-    let _ = writeln!(io::stderr(), "vmxscope: {error}");
+    let text = harmless_lines(&error.to_string());
+    let _ = writeln!(io::stderr(), "vmxscope: {text}");
 }
 
-/// Writes a file beside this one, which it then becomes: nobody reads half of it.
-/// Collectors read `*.prom` only, so the name of the other ends otherwise.
+/// Writes a file beside this one, which it then becomes: nobody reads half of it. Where a
+/// link leads, the file there is replaced, and keeps its permissions.
 fn replace(path: &Path, text: &[u8]) -> Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let beside = PathBuf::from(name);
-    let written = fs::File::create(&beside)
-        .and_then(|mut file| file.write_all(text))
-        .and_then(|()| fs::rename(&beside, path));
-    written.map_err(|error| {
-        // There may be nothing to remove.
-        let _ = fs::remove_file(&beside);
-        Error::system(format!("cannot write {}", path.display()), error)
-    })
+    let cannot = |error| Error::system(format!("cannot write {}", path.display()), error);
+    let (path, mode) = match fs::metadata(path) {
+        Ok(old) if !old.is_file() => {
+            return Err(Error::Usage(format!(
+                "--textfile {}: this is no regular file, and is left as it is",
+                path.display()
+            )))
+        }
+        Ok(old) => (fs::canonicalize(path).map_err(cannot)?, old.permissions()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            (path.into(), Permissions::from_mode(0o666))
+        }
+        Err(error) => return Err(cannot(error)),
+    };
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    // Collectors read *.prom only.
+    let write = || -> io::Result<()> {
+        let mut beside = tempfile::Builder::new()
+            .prefix(".vmxscope-")
+            .suffix(".tmp")
+            .permissions(mode.clone())
+            .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        if path.exists() {
+            // Unlike the permissions of a new file these are not subject to the umask.
+            beside.as_file().set_permissions(mode.clone())?;
+        }
+        beside.write_all(text)?;
+        beside.persist(&path)?;
+        Ok(())
+    };
+    write().map_err(cannot)
 }

@@ -5,7 +5,7 @@
 //! reasons that occurred are asked for more than their count, and of a histogram
 //! only the buckets between the smallest and the largest time.
 
-mod again;
+mod second;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use exit_stats::reason;
 use crate::error::{Error, Result};
 use crate::platform;
 use crate::processor::{Counted, Processor};
-use crate::view::{Bucket, Kind, Known, Row, View};
+use crate::view::{Availability, Bucket, Kind, Row, View};
 
 /// How often a snapshot that somebody else replaced is taken anew.
 const ATTEMPTS: u32 = 100;
@@ -35,6 +35,13 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Everything but which reasons can occur.
+    pub const ALL: Self = Self {
+        extras: true,
+        histograms: true,
+        states: false,
+    };
+
     /// Exits and cycles only.
     pub const LEAST: Self = Self {
         extras: false,
@@ -168,7 +175,7 @@ impl<'a> Guest<'a> {
             let last = self.last.borrow();
             let again = last
                 .as_ref()
-                .and_then(|last| again::read(reader, last, view.clone()));
+                .and_then(|last| second::read(reader, last, view.clone()));
             if again.is_some() {
                 return again;
             }
@@ -177,7 +184,7 @@ impl<'a> Guest<'a> {
         for number in (0..interface.reasons).chain([abi::BEYOND]) {
             let mut row = Row::named(number);
             if self.impossible.borrow().contains(&number) {
-                row.state = Some(Known::NotEnabled);
+                row.state = Some(Availability::NotEnabled);
                 view.reasons.push(row);
                 continue;
             }
@@ -189,7 +196,7 @@ impl<'a> Guest<'a> {
                 row.histogram = histogram(reader, &row, snapshot);
             }
             row.state = match (count, number) {
-                (1.., _) => Some(Known::Enabled),
+                (1.., _) => Some(Availability::Enabled),
                 (0, abi::BEYOND) => continue,
                 _ if wanted.states => Some(self.state(reader, number)),
                 _ => None,
@@ -209,9 +216,9 @@ impl<'a> Guest<'a> {
         Some(view)
     }
 
-    fn state(&self, reader: &Reader<&'a Counted<'a>>, number: u32) -> Known {
+    fn state(&self, reader: &Reader<&'a Counted<'a>>, number: u32) -> Availability {
         let state = reader.state(number).into();
-        if state == Known::NotEnabled {
+        if state == Availability::NotEnabled {
             self.impossible.borrow_mut().insert(number);
         }
         state

@@ -4,12 +4,13 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use exit_stats::abi;
 use exit_stats::reader::CpuidReader;
 
 use crate::error::{Error, Result};
+use crate::text::harmless;
+use crate::tsc;
 use crate::view::{Bucket, Kind, Row, View};
 
 /// KVM's folder.
@@ -22,7 +23,7 @@ const RAW: &str = "exit_stats_raw";
 pub struct Host {
     /// `/`, or a test's folder.
     root: PathBuf,
-    /// Frequency of the clock of all cycles.
+    /// Frequency of the clock of all cycles, where the kernel's table does not tell it.
     tsc_khz: u32,
 }
 
@@ -45,9 +46,10 @@ impl Host {
         match fs::metadata(&file) {
             Ok(_) => Ok(Self {
                 root: root.into(),
-                tsc_khz: tsc_khz(cpu),
+                tsc_khz: tsc::by_cpuid(cpu),
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let kvm = root.join(KVM);
                 let why = if root.join(KVM).exists() {
                     "KVM is loaded, but it has not the exit statistics built in"
                 } else if root.join("sys/kernel/debug/bdi").exists() {
@@ -56,11 +58,12 @@ impl Host {
                     "debugfs is not mounted on /sys/kernel/debug, or KVM is not loaded"
                 };
                 Err(Error::NoStatistics(format!(
-                    "no exit statistics on this host: there is no /{KVM}/{RAW}.\n{why}."
+                    "no exit statistics on this host: there is no {}.\n{why}.",
+                    kvm.join(RAW).display()
                 )))
             }
             Err(error) => Err(Error::system(
-                format!("cannot look at /{KVM}: only root may"),
+                format!("cannot look at {}: only root may", root.join(KVM).display()),
                 error,
             )),
         }
@@ -68,9 +71,9 @@ impl Host {
 
     /// All VMs, by the number of their process.
     pub fn vms(&self) -> Result<Vec<Vm>> {
-        let what = format!("cannot list /{KVM}");
-        let entries =
-            fs::read_dir(self.root.join(KVM)).map_err(|error| Error::system(what, error))?;
+        let folder = self.root.join(KVM);
+        let what = format!("cannot list {}", folder.display());
+        let entries = fs::read_dir(&folder).map_err(|error| Error::system(what, error))?;
         let mut vms: Vec<Vm> = entries
             .flatten()
             .filter_map(|entry| self.vm_of(&entry.path()))
@@ -102,12 +105,12 @@ impl Host {
         let mut words = line.split('\0').skip_while(|word| *word != "-name");
         if let Some(name) = words.nth(1) {
             let guest = name.split(',').find_map(|part| part.strip_prefix("guest="));
-            return guest.or(name.split(',').next()).unwrap_or(name).into();
+            return harmless(guest.or(name.split(',').next()).unwrap_or(name));
         }
         let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
         match name.trim() {
             "" => pid.to_string(),
-            name => format!("{name}-{pid}"),
+            name => format!("{}-{pid}", harmless(name)),
         }
     }
 
@@ -158,7 +161,8 @@ impl Host {
     }
 }
 
-/// Reads the table; the columns are found by their headings.
+/// Reads the table; the columns are found by their headings. What is of the whole table
+/// is in lines of a word and a number.
 pub fn parse(text: &str, file: &str, mut view: View) -> Result<View> {
     let mut lines = text.lines().enumerate();
     let head: Vec<&str> = lines
@@ -175,8 +179,21 @@ pub fn parse(text: &str, file: &str, mut view: View) -> Result<View> {
     ];
     let places = columns.map(place);
     let buckets = place("buckets")?;
+    let mut whole = false;
     for (number, line) in lines {
         let cells: Vec<&str> = line.split('\t').collect();
+        if let [word, value] = cells[..] {
+            let problem = || Error::input(file, number + 1, format!("no number: {value:?}"));
+            match word {
+                "tsc_khz" => view.tsc_khz = value.parse().map_err(|_| problem())?,
+                "monotonic_ns" => {
+                    view.monotonic_ns = Some(value.parse().map_err(|_| problem())?);
+                }
+                // Of a newer kernel.
+                _ => (),
+            }
+            continue;
+        }
         let mut figures = [0u64; 9];
         for ((figure, place), column) in figures.iter_mut().zip(&places).zip(columns) {
             let place = place
@@ -209,13 +226,26 @@ pub fn parse(text: &str, file: &str, mut view: View) -> Result<View> {
             ..Row::named(reason)
         };
         match reason {
-            abi::TOTAL => view.total = row,
+            abi::TOTAL => {
+                view.total = row;
+                whole = true;
+            }
             abi::FAILED => view.failed_entries = exits,
             abi::EMULATED => view.emulated_entries = exits,
             abi::BEYOND if exits == 0 => (),
             _ => view.reasons.push(row),
         }
     }
+    // The total is in the last line.
+    if !whole || !text.ends_with('\n') {
+        let problem = format!(
+            "the table is cut off: line {} is not the whole of the total's",
+            text.lines().count()
+        );
+        return Err(Error::input(file, 0, problem));
+    }
+    view.check()
+        .map_err(|problem| Error::input(file, 0, problem))?;
     if view.total.histogram.is_empty() {
         view.add_up_histograms();
     }
@@ -237,30 +267,4 @@ fn histogram(text: &str) -> Option<Vec<Bucket>> {
             })
         })
         .collect()
-}
-
-/// The frequency of this machine's TSC: as the CPU tells it, or else measured.
-pub fn tsc_khz(cpu: &(impl CpuidReader + ?Sized)) -> u32 {
-    /// The leaf that tells how the TSC relates to the crystal clock.
-    const TSC_LEAF: u32 = 0x15;
-    if cpu.cpuid(0, 0).eax >= TSC_LEAF {
-        let leaf = cpu.cpuid(TSC_LEAF, 0);
-        let khz = u64::from(leaf.ecx) * u64::from(leaf.ebx) / u64::from(leaf.eax.max(1)) / 1000;
-        if khz != 0 {
-            return u32::try_from(khz).unwrap_or(0);
-        }
-    }
-    let (start, before) = (Instant::now(), rdtsc());
-    std::thread::sleep(Duration::from_millis(50));
-    let (cycles, elapsed) = (rdtsc().wrapping_sub(before), start.elapsed());
-    u32::try_from(u128::from(cycles) * 1_000_000 / elapsed.as_nanos().max(1)).unwrap_or(0)
-}
-
-fn rdtsc() -> u64 {
-    #[allow(unused_unsafe)]
-    // SAFETY: Every x86-64 CPU has the instruction, and it only reads a counter. Where
-    // the kernel forbids it the program ends by a signal, and nothing is undefined.
-    unsafe {
-        core::arch::x86_64::_rdtsc()
-    }
 }

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `vmxscope leaf`: registers as they are, in the format of the cpuid program.
 
-use std::io::Write;
-
 use exit_stats::abi::Regs;
 use exit_stats::reader::CpuidReader;
 use serde::Serialize;
 
 use crate::args::LeafArgs;
 use crate::error::{Error, Result};
-use crate::format;
 use crate::guest::pin_to;
 use crate::output::Output;
 use crate::processor::Processor;
@@ -28,7 +25,6 @@ struct Answer {
 
 /// Runs the command.
 pub fn run(args: &LeafArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
-    format::no_metrics(&args.form, "registers")?;
     let cpus = match (args.all_cpus, args.cpu) {
         (true, _) => processor
             .cpus()
@@ -48,13 +44,9 @@ pub fn run(args: &LeafArgs, processor: &dyn Processor, out: &mut Output<'_>) -> 
         }
     }
     if args.form.json {
-        crate::format::json(out, &answers)
+        out.json(&answers)
     } else if args.form.csv {
-        let mut csv = csv::Writer::from_writer(out);
-        for answer in &answers {
-            csv.serialize(answer).map_err(crate::format::csv_error)?;
-        }
-        Ok(csv.flush()?)
+        out.csv(&answers)
     } else {
         text(&answers, out)
     }

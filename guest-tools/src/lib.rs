@@ -9,6 +9,7 @@ pub mod bars;
 pub mod caps;
 pub mod check;
 pub mod child;
+pub mod diff;
 pub mod error;
 pub mod exits;
 pub mod exporter;
@@ -16,19 +17,22 @@ pub mod format;
 pub mod generate;
 pub mod guest;
 pub mod host;
+pub mod input;
 pub mod leaf;
 pub mod names;
 pub mod output;
 pub mod platform;
 pub mod processor;
+pub mod prometheus;
 pub mod qmp;
 pub mod recording;
 pub mod report;
 pub mod signals;
 pub mod source;
 pub mod stat;
-pub mod stat_show;
 pub mod table;
+pub mod text;
+pub mod tsc;
 pub mod units;
 pub mod view;
 pub mod vms;
@@ -47,6 +51,7 @@ pub fn run(cli: &Cli, processor: &dyn Processor, out: &mut Output<'_>) -> Result
         Command::Caps(args) => return caps::run(args, processor, out),
         Command::Record(args) => return recording::record(args, processor, out),
         Command::Report(args) => report::run(args, out)?,
+        Command::Diff(args) => diff::run(args, out)?,
         Command::Exporter(args) => exporter::run(args, processor, out)?,
         Command::Generate(args) => generate::run(args, out)?,
         Command::Vms(args) => vms::run(args, processor, out)?,

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use vmxscope::args::Cli;
-use vmxscope::error::Error;
 use vmxscope::output::{Look, Output};
 use vmxscope::processor::ThisCpu;
+use vmxscope::text::harmless_lines;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -17,15 +17,13 @@ fn main() -> ExitCode {
         false => Box::new(io::stdout().lock()),
     };
     let mut to = BufWriter::new(&mut to);
-    let mut out = Output {
-        to: &mut to,
-        look: match cli.prints_beside_a_command() {
-            true => Look::of(&io::stderr(), cli.color),
-            false => Look::of(&io::stdout(), cli.color),
-        },
+    let look = match cli.prints_beside_a_command() {
+        true => Look::of(&io::stderr(), cli.color),
+        false => Look::of(&io::stdout(), cli.color),
     };
+    let mut out = Output::new(&mut to, look);
     let result = vmxscope::run(&cli, &ThisCpu::default(), &mut out)
-        .and_then(|status| out.flush().map(|()| status).map_err(Error::Output));
+        .and_then(|status| out.flush().map(|()| status));
     match result {
         Ok(status) => status.into(),
         Err(error) => {
@@ -33,7 +31,8 @@ fn main() -> ExitCode {
             let _ = out.flush();
             if !error.is_silent() {
                 // Standard error may be a terminal that is gone: no reason to panic.
-                let _ = writeln!(io::stderr(), "vmxscope: {error}");
+                let text = harmless_lines(&error.to_string());
+                let _ = writeln!(io::stderr(), "vmxscope: {text}");
             }
             error.status().into()
         }

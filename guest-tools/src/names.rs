@@ -31,8 +31,13 @@ pub fn number(text: &str) -> Result<u32> {
     if let Some(reason) = exact {
         return Ok(reason.number.into());
     }
+    // A part begins where a word does: "ept" is no part of "exception".
+    let begins = |text: &str, part: &str| {
+        let at = |place: usize| place == 0 || !text.as_bytes()[place - 1].is_ascii_alphanumeric();
+        text.match_indices(part).any(|(place, _)| at(place))
+    };
     let parts: Vec<&Reason> = reason::all()
-        .filter(|reason| symbol(reason).contains(as_symbol) || name(reason).contains(&lower))
+        .filter(|reason| begins(&symbol(reason), as_symbol) || begins(&name(reason), &lower))
         .collect();
     let describe = |reason: &&Reason| format!("{} ({})", reason.number, symbol(reason));
     match parts.as_slice() {
@@ -75,6 +80,6 @@ mod tests {
         let message = |text| number(text).unwrap_err().to_string();
         assert!(message("35").contains("35"));
         assert!(message("nonsense").contains("nonsense"));
-        assert!(message("ept").contains("48 (ept_violation), 49 (ept_misconfig)"));
+        assert!(message("EPT").ends_with(": 48 (ept_violation), 49 (ept_misconfig)"));
     }
 }

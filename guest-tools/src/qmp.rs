@@ -2,7 +2,7 @@
 //! A VM's vCPUs by its QEMU, which alone holds the descriptors of KVM's binary
 //! statistics: QEMU's monitor protocol shows them by `query-stats`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{json, Value};
 
 use crate::error::{Error, Result};
+use crate::text::harmless;
 use crate::view::{Kind, Row, View};
 
 /// A monitor serves one client at a time, and lets the others wait.
@@ -34,6 +35,8 @@ pub struct Qmp {
     vcpus: Vec<Vcpu>,
     chosen: Option<u32>,
     tsc_khz: u32,
+    /// Whether lists of buckets come back to front; kept from a reading that shows it.
+    reversed: Cell<bool>,
 }
 
 /// A vCPU, as `query-cpus-fast` describes it.
@@ -85,13 +88,15 @@ impl Qmp {
             vcpus: Vec::new(),
             chosen,
             tsc_khz,
+            // All QEMUs of 7.1 to 10.0 do it.
+            reversed: Cell::new(true),
         };
         if qmp.message()?.get("QMP").is_none() {
             return Err(qmp.wrong("it is no monitor of QEMU's"));
         }
         qmp.execute("qmp_capabilities", &json!({}))?;
         if let Some(name) = qmp.execute("query-name", &json!({}))?["name"].as_str() {
-            qmp.name = name.into();
+            qmp.name = harmless(name);
         }
         let vcpus = qmp.execute("query-cpus-fast", &json!({}))?;
         qmp.vcpus = qmp.understand(vcpus)?;
@@ -119,6 +124,7 @@ impl Qmp {
         if self.chosen.is_none() {
             sum.vm.clone_from(&self.name);
         }
+        sum.check().map_err(|problem| self.wrong(&problem))?;
         let total = |figure: fn(&Row) -> u64| sum.reasons.iter().map(figure).sum();
         (sum.total.exits, sum.total.cycles) = (total(|row| row.exits), total(|row| row.cycles));
         Ok(sum)
@@ -133,6 +139,11 @@ impl Qmp {
         let answer = self.execute("query-stats", &arguments)?;
         let all: Vec<OfVcpu> = self.understand(answer)?;
         let wanted = |vcpu: &&Vcpu| self.chosen.is_none_or(|chosen| chosen == vcpu.index);
+        for of_vcpu in &all {
+            if let Some(stat) = of_vcpu.stats.iter().find(|stat| stat.name == EXITS) {
+                self.learn_order(&self.understand::<Vec<u64>>(stat.value.clone())?)?;
+            }
+        }
         let mut views = Vec::new();
         for vcpu in self.vcpus.iter().filter(wanted) {
             // A vCPU that was taken out of the VM has no figures any more.
@@ -156,7 +167,7 @@ impl Qmp {
         if exits.len() != cycles.len() {
             return Err(self.wrong("it has another number of counts than of cycles"));
         }
-        if is_reversed(&exits) {
+        if self.reversed.get() {
             exits.reverse();
             cycles.reverse();
         }
@@ -174,12 +185,41 @@ impl Qmp {
                     cycles,
                     ..Row::named(number)
                 };
-                view.total.exits += exits;
-                view.total.cycles += cycles;
+                view.total.exits = view.total.exits.saturating_add(exits);
+                view.total.cycles = view.total.cycles.saturating_add(cycles);
                 view.reasons.push(row);
             }
         }
+        view.check().map_err(|problem| self.wrong(&problem))?;
         Ok(view)
+    }
+
+    /// QEMU builds its lists of buckets back to front. A count at a number that no reason
+    /// has, such as 35, 38 or 42, shows that a list is not that way round.
+    fn learn_order(&self, exits: &[u64]) -> Result<()> {
+        // The last bucket is of those past the table.
+        let last = exits.len().saturating_sub(1);
+        let impossible =
+            |place: usize| place != last && !u32::try_from(place).is_ok_and(reason::is_defined);
+        let occurred = || (0..exits.len()).filter(|&place| exits[place] != 0);
+        match (
+            occurred().find(|&place| impossible(place)),
+            occurred().find(|&place| impossible(last - place)),
+        ) {
+            (Some(there), Some(back)) => Err(self.wrong(&format!(
+                "it counts exits of reason {there}, or read back to front of reason {}, and neither exists",
+                last - back
+            ))),
+            (Some(_), None) => {
+                self.reversed.set(true);
+                Ok(())
+            }
+            (None, Some(_)) => {
+                self.reversed.set(false);
+                Ok(())
+            }
+            (None, None) => Ok(()),
+        }
     }
 
     /// Executes a command; what happens meanwhile is skipped.
@@ -235,19 +275,11 @@ impl Qmp {
 fn add(sum: &mut View, row: Row) {
     match sum.reasons.iter_mut().find(|old| old.reason == row.reason) {
         Some(old) => {
-            old.exits += row.exits;
-            old.cycles += row.cycles;
+            old.exits = old.exits.saturating_add(row.exits);
+            old.cycles = old.cycles.saturating_add(row.cycles);
         }
         None => sum.reasons.push(row),
     }
-}
-
-/// QEMU (seen: 7.2) builds its lists of buckets back to front. External interrupts,
-/// CPUID and HLT are low numbers, and at the other end hardly anything ever occurs.
-fn is_reversed(exits: &[u64]) -> bool {
-    let quarter = exits.len() / 4;
-    let sum = |part: &[u64]| part.iter().sum::<u64>();
-    sum(&exits[exits.len() - quarter..]) > sum(&exits[..quarter])
 }
 
 fn no_statistics(socket: &str) -> Error {

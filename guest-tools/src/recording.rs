@@ -5,33 +5,25 @@
 //! there.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use signal_hook::consts::SIGINT;
 
 use crate::args::RecordArgs;
-use crate::child::{self, Ended};
+use crate::child::{Event, Events};
 use crate::error::{Error, Result};
-use crate::exits::read;
 use crate::guest::Wanted;
+use crate::input::{read, DASH};
 use crate::output::Output;
 use crate::processor::{Counted, Processor};
-use crate::signals;
 use crate::source::Source;
 use crate::units::{grouped, time};
 use crate::view::View;
 
 /// What [`Header::format`] holds.
 pub const FORMAT: &str = "vmxscope-recording-1";
-
-/// How often signals are looked at while nothing else happens.
-const TICK: Duration = Duration::from_millis(100);
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,29 +71,17 @@ pub struct Recording {
 pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<u8> {
     let cpu = Counted::new(processor);
     let source = Source::open(&args.source, &cpu)?;
-    let what = format!("cannot write {}", args.output.display());
-    let cannot_write = |error| Error::system(what.clone(), error);
-    let mut file = BufWriter::new(File::create(&args.output).map_err(cannot_write)?);
-    let mut write = |line: &Line| {
-        serde_json::to_writer(&mut file, line).map_err(|error| cannot_write(error.into()))?;
-        file.write_all(b"\n")
-            .and_then(|()| file.flush())
-            .map_err(cannot_write)
-    };
+    let mut file = Writing::create(&args.output)?;
+    let events = Events::new()?;
     let words = args
         .command
         .iter()
         .map(|word| word.to_string_lossy().into_owned());
-    write(&Line::Header(Header {
+    file.line(&Line::Header(Header {
         format: FORMAT.into(),
         command: words.collect(),
         interval_ms: args.interval.as_millis() as u64,
     }))?;
-    // Without a command the recording ends by a signal; with one, when that ends.
-    let stop = match args.command.is_empty() {
-        true => signals::flag(&signals::TO_END)?,
-        false => signals::flag(&[SIGINT])?,
-    };
     let view = |all| {
         source.read(Wanted {
             extras: all,
@@ -113,46 +93,43 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
     // More than counts and cycles takes most of the exits, and is not needed between
     // the first and the last: a report shows how these differ.
     let first = view(true)?;
-    write(&Line::View(Box::new(first.clone())))?;
+    file.line(&Line::View(Box::new(first.clone())))?;
     let start = Instant::now();
-    let ended = match args.command.is_empty() {
+    let running = match args.command.is_empty() {
         true => None,
-        false => Some(spawn(args)?),
+        false => Some(events.start(&args.command)?),
     };
+    let end = args.duration.map(|duration| start + duration);
     let mut status = None;
     let mut ticks = 1;
     loop {
         let next = start + args.interval * ticks;
-        let wait = next.saturating_duration_since(Instant::now()).min(TICK);
-        match &ended {
-            None => thread::sleep(wait),
-            Some(ended) => match ended.recv_timeout(wait) {
-                Ok(end) => {
-                    status = Some(end?.status);
-                    break;
-                }
-                Err(RecvTimeoutError::Timeout) => (),
-                Err(RecvTimeoutError::Disconnected) => break,
-            },
+        let until = end.map_or(next, |end| end.min(next));
+        let time = until.saturating_duration_since(Instant::now());
+        match (events.wait(Some(time)), running) {
+            (Some(Event::Ended(ended)), _) => {
+                status = Some(ended?.status);
+                break;
+            }
+            (Some(Event::Signal(_)), None) => break,
+            (Some(Event::Signal(signal)), Some(running)) => running.pass_on(signal),
+            (None, _) => (),
         }
-        let over = args
-            .duration
-            .is_some_and(|duration| start.elapsed() >= duration);
-        if ended.is_none() && (over || stop.load(Ordering::Relaxed)) {
+        if end.is_some_and(|end| Instant::now() >= end) {
             break;
         }
         if Instant::now() >= next {
-            write(&Line::View(Box::new(view(false)?)))?;
+            file.line(&Line::View(Box::new(view(false)?)))?;
             // What was missed while the machine was busy is not made up for.
             ticks = (start.elapsed().as_nanos() / args.interval.as_nanos().max(1)) as u32 + 1;
         }
     }
     let last = view(true)?;
-    write(&Line::View(Box::new(last.clone())))?;
+    file.line(&Line::View(Box::new(last.clone())))?;
     let seconds = start.elapsed().as_secs_f64();
-    write(&Line::End(End { status, seconds }))?;
+    file.line(&Line::End(End { status, seconds }))?;
     let exits = grouped(last.total.exits.saturating_sub(first.total.exits));
-    let (took, name) = (time(seconds * 1e9), args.output.display());
+    let (took, name) = (time(seconds * 1e9), &file.name);
     writeln!(
         out,
         "{exits} exits in {took}: {name}. Show them: vmxscope report {name} -o report.html"
@@ -160,22 +137,36 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
     Ok(status.unwrap_or(0))
 }
 
-/// Starts the command, and waits for it in a thread of its own.
-fn spawn(args: &RecordArgs) -> Result<mpsc::Receiver<Result<Ended>>> {
-    let start = Instant::now();
-    let mut child = child::command(&args.command)?
-        .spawn()
-        .map_err(|source| child::not_started(&args.command, source))?;
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let ended = child
-            .wait()
-            .map(|status| child::ended(status, start.elapsed()))
-            .map_err(|error| Error::system("cannot wait for the command", error));
-        // Nobody listens any more if the recording failed.
-        let _ = sender.send(ended);
-    });
-    Ok(receiver)
+/// A recording that is being written, each line at once.
+struct Writing {
+    to: Box<dyn Write>,
+    name: String,
+}
+
+impl Writing {
+    /// Begins a file; `-` is standard output.
+    fn create(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let to: Box<dyn Write> = match path == Path::new(DASH) {
+            true => Box::new(io::stdout()),
+            false => Box::new(
+                File::create(path)
+                    .map_err(|error| Error::system(format!("cannot write {name}"), error))?,
+            ),
+        };
+        Ok(Self { to, name })
+    }
+
+    fn line(&mut self, line: &Line) -> Result<()> {
+        let write = |to: &mut dyn Write| -> io::Result<()> {
+            let mut text = serde_json::to_vec(line)?;
+            text.push(b'\n');
+            to.write_all(&text)?;
+            to.flush()
+        };
+        write(&mut self.to)
+            .map_err(|error| Error::system(format!("cannot write {}", self.name), error))
+    }
 }
 
 /// Reads a recording, or one view that `exits --json` saved.
@@ -187,7 +178,11 @@ pub fn open(path: &Path) -> Result<Recording> {
 /// Reads the text of a recording.
 pub fn parse(text: &str, name: &str) -> Result<Recording> {
     if !text.trim_start().starts_with("{\"header\"") {
-        let view = crate::format::parse_view(text, name)?;
+        let views = View::parse(text, name)?;
+        if views.len() > 1 {
+            let problem = "it has views of several vCPUs; a report is about one VM";
+            return Err(Error::input(name, 0, problem));
+        }
         let header = Header {
             format: FORMAT.into(),
             command: Vec::new(),
@@ -196,7 +191,7 @@ pub fn parse(text: &str, name: &str) -> Result<Recording> {
         return Ok(Recording {
             name: name.into(),
             header,
-            views: vec![view],
+            views,
             end: None,
         });
     }
@@ -212,7 +207,11 @@ pub fn parse(text: &str, name: &str) -> Result<Recording> {
                 );
                 return Err(Error::input(name, number + 1, problem));
             }
-            Ok(Line::View(view)) => views.push(*view),
+            Ok(Line::View(view)) => {
+                view.check()
+                    .map_err(|problem| Error::input(name, number + 1, problem))?;
+                views.push(*view);
+            }
             Ok(Line::End(read)) => end = Some(read),
             // The last line of a recording that was cut off.
             Err(_) if number + 1 == count && !text.ends_with('\n') => (),

@@ -6,11 +6,11 @@ pub mod facts;
 pub mod html;
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::Path;
 
 use crate::args::ReportArgs;
 use crate::error::{Error, Result};
+use crate::input::DASH;
 use crate::output::Output;
 use crate::recording;
 use facts::Facts;
@@ -28,7 +28,8 @@ pub fn run(args: &ReportArgs, out: &mut Output<'_>) -> Result<()> {
     shorten(&mut all);
     let page = html::page(&all);
     match &args.output {
-        None => write!(out, "{page}")?,
+        None => out.bytes(page.as_bytes())?,
+        Some(path) if path == Path::new(DASH) => out.bytes(page.as_bytes())?,
         Some(path) => {
             let what = format!("cannot write {}", path.display());
             std::fs::write(path, page).map_err(|error| Error::system(what, error))?;

@@ -6,9 +6,10 @@ use std::path::Path;
 use crate::args::SourceArgs;
 use crate::error::{Error, Result};
 use crate::guest::{Guest, Wanted};
-use crate::host::{tsc_khz, Host, Vm};
+use crate::host::{Host, Vm};
 use crate::processor::Counted;
 use crate::qmp::Qmp;
+use crate::tsc;
 use crate::view::View;
 
 /// A place that can be read again and again.
@@ -26,7 +27,7 @@ impl<'a> Source<'a> {
     pub fn open(args: &SourceArgs, cpu: &'a Counted<'a>) -> Result<Self> {
         let root = root(args.root.as_deref());
         if let Some(socket) = &args.qmp {
-            return Ok(Self::Qmp(Qmp::open(socket, args.vcpu, tsc_khz(cpu))?));
+            return Ok(Self::Qmp(Qmp::open(socket, args.vcpu, tsc::by_cpuid(cpu))?));
         }
         match &args.vm {
             Some(name) => {

@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `vmxscope stat`: what a command costs in exits.
+//! `vmxscope stat`: what a command, or a time, costs in exits.
 
+mod intervals;
+mod model;
+mod show;
+
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::thread;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use crate::args::StatArgs;
-use crate::child;
+use crate::child::{Event, Events};
 use crate::error::{Error, Result};
 use crate::guest::Wanted;
-use crate::output::{Look, Output};
+use crate::input::DASH;
+use crate::output::Output;
 use crate::processor::{Counted, Processor};
 use crate::source::Source;
-use crate::stat_show;
 use crate::view::View;
+use model::{Period, Stat};
 
 /// All figures but the histograms, which would take most of the exits.
 const WANTED: Wanted = Wanted {
@@ -25,113 +29,131 @@ const WANTED: Wanted = Wanted {
     states: false,
 };
 
-/// The exit reason by which this program reads.
-pub(crate) const CPUID: u32 = 10;
-
-/// What happened in some time.
-#[derive(Debug, Clone, Serialize)]
-pub struct Period {
-    /// Its length.
-    pub seconds: f64,
-    /// The command's exit status; none of the idle time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u8>,
-    /// What was added meanwhile; `own_exits` of them are this program's.
-    pub added: View,
-}
-
-/// The result of all runs.
-#[derive(Debug, Clone, Serialize)]
-pub struct Stat {
-    /// The format of this.
-    pub format: &'static str,
-    /// The command and its arguments.
-    pub command: Vec<String>,
-    /// The guest without the command.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle: Option<Period>,
-    /// Each run.
-    pub runs: Vec<Period>,
-}
-
-/// Runs the command; its status is what the command line's command ended with.
+/// Runs the commands; the status is that of the first run that failed.
 pub fn run(args: &StatArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<u8> {
     let cpu = Counted::new(processor);
     let source = Source::open(&args.source, &cpu)?;
+    let Some(path) = &args.output else {
+        return measure(&source, args, out);
+    };
     // Before anything runs, for the result would be lost otherwise.
-    let file = args
-        .output
-        .as_ref()
-        .map(|path| {
-            let what = format!("cannot write {}", path.display());
-            File::create(path).map_err(|error| Error::system(what, error))
-        })
-        .transpose()?;
-    child::leave_interrupts_to_the_command()?;
+    let file: Box<dyn Write> =
+        match path == Path::new(DASH) {
+            true => Box::new(io::stdout()),
+            false => Box::new(File::create(path).map_err(|error| {
+                Error::system(format!("cannot write {}", path.display()), error)
+            })?),
+        };
+    let mut file = BufWriter::new(file);
+    let mut out = Output::file(&mut file, path);
+    let status = measure(&source, args, &mut out)?;
+    out.flush()?;
+    Ok(status)
+}
+
+fn measure(source: &Source<'_>, args: &StatArgs, out: &mut Output<'_>) -> Result<u8> {
+    let events = Events::new()?;
+    if let Some(interval) = args.interval {
+        return intervals::run(source, &events, args, interval, out);
+    }
     let idle = match args.idle {
         Duration::ZERO => None,
-        time => Some(idle(&source, time)?),
+        // Without a command the whole guest is meant.
+        _ if args.commands().is_empty() => None,
+        time => Some(idle(source, &events, time)?),
     };
+    let stats = match args.commands() {
+        commands if commands.is_empty() => vec![Stat::new(
+            &[],
+            None,
+            vec![time(source, &events, args.duration)?],
+        )],
+        commands => {
+            let mut stats = Vec::new();
+            for command in commands {
+                let (runs, interrupted) = runs(source, &events, args, &command)?;
+                stats.push(Stat::new(&command, idle.clone(), runs));
+                if interrupted {
+                    break;
+                }
+            }
+            stats
+        }
+    };
+    show::show(&stats, args, out)?;
+    let all = stats.iter().flat_map(|stat| &stat.runs);
+    let failure = all.filter_map(|run| run.status).find(|status| *status != 0);
+    Ok(failure.unwrap_or(0))
+}
+
+/// Runs a command as often as is wanted, or until somebody interrupts that.
+fn runs(
+    source: &Source<'_>,
+    events: &Events,
+    args: &StatArgs,
+    command: &[OsString],
+) -> Result<(Vec<Period>, bool)> {
     let mut runs = Vec::new();
-    for _ in 0..args.repeat {
-        let (period, signal) = one_run(&source, args)?;
-        runs.push(period);
-        if signal.is_some() {
-            break;
+    for turn in 0..args.warmup + args.repeat {
+        let (period, interrupted) = one_run(source, events, command)?;
+        if turn >= args.warmup || interrupted {
+            runs.push(period);
+        }
+        if interrupted {
+            return Ok((runs, true));
         }
     }
-    let first_failure = runs
-        .iter()
-        .filter_map(|run| run.status)
-        .find(|status| *status != 0);
-    let words = args
-        .command
-        .iter()
-        .map(|word| word.to_string_lossy().into_owned());
-    let stat = Stat {
-        format: "vmxscope-stat-1",
-        command: words.collect(),
-        idle,
-        runs,
+    Ok((runs, false))
+}
+
+/// One run, and whether a signal came meanwhile, or ended the command.
+fn one_run(source: &Source<'_>, events: &Events, command: &[OsString]) -> Result<(Period, bool)> {
+    let before = source.read(WANTED)?;
+    let running = events.start(command)?;
+    let mut interrupted = false;
+    let ended = loop {
+        match events.wait(None) {
+            Some(Event::Ended(ended)) => break ended?,
+            Some(Event::Signal(signal)) => {
+                interrupted = true;
+                running.pass_on(signal);
+            }
+            None => (),
+        }
     };
-    match file {
-        None => stat_show::show(&stat, args, out)?,
-        Some(file) => {
-            let mut to = BufWriter::new(file);
-            let mut out = Output {
-                to: &mut to,
-                look: Look::PLAIN,
-            };
-            stat_show::show(&stat, args, &mut out)?;
-            to.flush()?;
-        }
-    }
-    Ok(first_failure.unwrap_or(0))
-}
-
-fn idle(source: &Source<'_>, time: Duration) -> Result<Period> {
-    let before = source.read(WANTED)?;
-    let start = Instant::now();
-    thread::sleep(time);
-    let seconds = start.elapsed().as_secs_f64();
-    let after = source.read(WANTED)?;
-    Ok(Period {
-        seconds,
-        status: None,
-        added: added(&after, &before)?,
-    })
-}
-
-fn one_run(source: &Source<'_>, args: &StatArgs) -> Result<(Period, Option<i32>)> {
-    let before = source.read(WANTED)?;
-    let ended = child::run(&args.command)?;
     let after = source.read(WANTED)?;
     let period = Period {
         seconds: ended.elapsed.as_secs_f64(),
         status: Some(ended.status),
         added: added(&after, &before)?,
     };
-    Ok((period, ended.signal))
+    Ok((period, interrupted || ended.signal.is_some()))
+}
+
+/// Waits for this time, or for a signal, which is an error: nothing has run yet.
+fn idle(source: &Source<'_>, events: &Events, time: Duration) -> Result<Period> {
+    let before = source.read(WANTED)?;
+    let start = Instant::now();
+    if let Some(Event::Signal(signal)) = events.wait(Some(time)) {
+        return Err(Error::Interrupted(signal));
+    }
+    Ok(Period {
+        seconds: start.elapsed().as_secs_f64(),
+        status: None,
+        added: added(&source.read(WANTED)?, &before)?,
+    })
+}
+
+/// Waits for this time, or for a signal, which is the end that is meant.
+fn time(source: &Source<'_>, events: &Events, time: Option<Duration>) -> Result<Period> {
+    let before = source.read(WANTED)?;
+    let start = Instant::now();
+    events.wait(time);
+    Ok(Period {
+        seconds: start.elapsed().as_secs_f64(),
+        status: None,
+        added: added(&source.read(WANTED)?, &before)?,
+    })
 }
 
 fn added(after: &View, before: &View) -> Result<View> {

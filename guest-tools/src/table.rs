@@ -2,7 +2,7 @@
 //! A table in text: columns as wide as what is in them, and the least important
 //! ones left out where the terminal is too narrow.
 
-use std::io::Write;
+use unicode_width::UnicodeWidthStr;
 
 use crate::error::Result;
 use crate::output::Output;
@@ -36,7 +36,8 @@ pub const fn words(title: &'static str) -> Column {
     }
 }
 
-const GAP: usize = 2;
+/// Spaces between two columns.
+pub const GAP: usize = 2;
 
 /// Prints rows of as many cells as there are columns. The last `totals` rows are
 /// in bold.
@@ -46,17 +47,7 @@ pub fn print(
     rows: &[Vec<String>],
     totals: usize,
 ) -> Result<()> {
-    let widths: Vec<usize> = columns
-        .iter()
-        .enumerate()
-        .map(|(place, column)| {
-            let cells = rows.iter().map(|row| row[place].chars().count());
-            cells
-                .chain([column.title.chars().count()])
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
+    let widths = widths(columns, rows);
     let shown = that_fit(columns, &widths, out.look.width);
     let titles: Vec<String> = columns.iter().map(|column| column.title.into()).collect();
     let line = |cells: &[String]| {
@@ -66,9 +57,10 @@ pub fn print(
             if !text.is_empty() {
                 text.push_str(&" ".repeat(GAP));
             }
+            let space = " ".repeat(width.saturating_sub(cell.width()));
             text += &match columns[place].left {
-                true => format!("{cell:<width$}"),
-                false => format!("{cell:>width$}"),
+                true => format!("{cell}{space}"),
+                false => format!("{space}{cell}"),
             };
         }
         text.truncate(text.trim_end().len());
@@ -87,7 +79,17 @@ pub fn print(
     Ok(())
 }
 
-fn that_fit(columns: &[Column], widths: &[usize], room: Option<usize>) -> Vec<usize> {
+/// How wide each column is with these rows.
+pub fn widths(columns: &[Column], rows: &[Vec<String>]) -> Vec<usize> {
+    let width = |(place, column): (usize, &Column)| {
+        let cells = rows.iter().map(|row| row[place].width());
+        cells.max().unwrap_or(0).max(column.title.width())
+    };
+    columns.iter().enumerate().map(width).collect()
+}
+
+/// The places of the columns that there is room for.
+pub fn that_fit(columns: &[Column], widths: &[usize], room: Option<usize>) -> Vec<usize> {
     let mut shown: Vec<usize> = (0..columns.len()).collect();
     let Some(room) = room else { return shown };
     let needed = |shown: &[usize]| {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `vmxscope vms`: the VMs of this host.
 
-use std::io::Write;
-
 use serde::Serialize;
 
 use crate::args::VmsArgs;
@@ -39,30 +37,34 @@ struct Line<'a> {
     userspace_cycles: u64,
 }
 
-/// Runs the command.
+/// Runs the command. A VM that cannot be read leaves the others as they are; its error is
+/// told after them.
 pub fn run(args: &VmsArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
     let host = Host::open(root(args.root.as_deref()), processor)?;
     list(&host, args, out)
 }
 
-/// Each VM that runs now, with its figures.
-fn each(host: &Host) -> Result<Vec<(Vm, View)>> {
-    let mut views = Vec::new();
+/// VMs with their figures, and the errors of those that cannot be read.
+pub type Read = (Vec<(Vm, View)>, Vec<Error>);
+
+/// Reads each VM that runs now.
+pub fn each(host: &Host) -> Result<Read> {
+    let (mut views, mut errors) = (Vec::new(), Vec::new());
     for vm in host.vms()? {
         match host.read(Some(&vm)) {
             Ok(view) => views.push((vm, view)),
             // It ended meanwhile.
             Err(Error::Unstable(_)) => (),
-            Err(error) => return Err(error),
+            Err(error) => errors.push(error),
         }
     }
-    Ok(views)
+    Ok((views, errors))
 }
 
-/// The figures of each VM, under names of which none occurs twice: Prometheus would
-/// refuse them all.
-pub fn views(host: &Host) -> Result<Vec<View>> {
-    let all = each(host)?;
+/// The figures of each VM, under names of which none occurs twice, because Prometheus
+/// would refuse them all; and the errors of those that cannot be read.
+pub fn views(host: &Host) -> Result<(Vec<View>, Vec<Error>)> {
+    let (all, errors) = each(host)?;
     let names: Vec<String> = all.iter().map(|(vm, _)| vm.name.clone()).collect();
     let views = all.into_iter().map(|(vm, mut view)| {
         if names.iter().filter(|name| **name == vm.name).count() > 1 {
@@ -70,43 +72,44 @@ pub fn views(host: &Host) -> Result<Vec<View>> {
         }
         view
     });
-    Ok(views.collect())
+    Ok((views.collect(), errors))
 }
 
 /// Lists the VMs of a host.
 pub fn list(host: &Host, args: &VmsArgs, out: &mut Output<'_>) -> Result<()> {
-    if args.form.prometheus {
-        // The host's sum would be counted twice.
-        return format::prometheus(out, &views(host)?);
-    }
-    let mut views: Vec<(Option<Vm>, View)> = each(host)?
-        .into_iter()
-        .map(|(vm, view)| (Some(vm), view))
-        .collect();
-    views.push((None, host.read(None)?));
-    let lines: Vec<Line<'_>> = views
-        .iter()
-        .map(|(vm, view)| line(vm.as_ref(), view))
-        .collect();
-    if args.form.json {
-        return format::json(out, &lines);
-    }
-    if args.form.csv {
-        let mut csv = csv::Writer::from_writer(out);
-        for line in &lines {
-            csv.serialize(line).map_err(format::csv_error)?;
+    let errors = match args.form.prometheus {
+        true => {
+            // The host's sum would be counted twice.
+            let (views, errors) = views(host)?;
+            format::prometheus(out, &views)?;
+            errors
         }
-        return Ok(csv.flush()?);
+        false => table(host, args, out)?,
+    };
+    errors.into_iter().next().map_or(Ok(()), Err)
+}
+
+fn table(host: &Host, args: &VmsArgs, out: &mut Output<'_>) -> Result<Vec<Error>> {
+    let (vms, errors) = each(host)?;
+    let mut views: Vec<(Option<Vm>, View)> =
+        vms.into_iter().map(|(vm, view)| (Some(vm), view)).collect();
+    views.push((None, host.read(None)?));
+    let lines = || views.iter().map(|(vm, view)| line(vm.as_ref(), view));
+    if args.form.json {
+        out.json(&lines().collect::<Vec<Line<'_>>>())?;
+    } else if args.form.csv {
+        out.csv(lines())?;
+    } else {
+        let rows: Vec<Vec<String>> = views
+            .iter()
+            .map(|(vm, view)| cells(vm.as_ref(), view))
+            .collect();
+        table::print(out, &COLUMNS, &rows, 1)?;
+        if views.len() == 1 && errors.is_empty() {
+            writeln!(out, "No VM runs now.")?;
+        }
     }
-    let rows: Vec<Vec<String>> = views
-        .iter()
-        .map(|(vm, view)| cells(vm.as_ref(), view))
-        .collect();
-    table::print(out, &COLUMNS, &rows, 1)?;
-    if views.len() == 1 {
-        writeln!(out, "No VM runs now.")?;
-    }
-    Ok(())
+    Ok(errors)
 }
 
 fn line<'a>(vm: Option<&'a Vm>, view: &'a View) -> Line<'a> {

@@ -4,6 +4,7 @@
 //! This module owns the terminal: whatever happens, it is left as it was found.
 //! A terminal that is gone ends it as `q` does, whether or not SIGHUP came with that.
 
+mod fleet;
 mod keys;
 mod model;
 mod screen;
@@ -13,23 +14,25 @@ use std::io::{self, BufWriter, IsTerminal};
 use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
 use std::panic;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossterm::event::{self, Event, KeyEventKind};
+use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind};
 use crossterm::terminal::{self, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, execute};
 use ratatui::backend::CrosstermBackend;
-use ratatui::Terminal;
+use ratatui::{Frame, Terminal};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
 use crate::args::WatchArgs;
 use crate::error::{Error, Result};
 use crate::guest::Wanted;
+use crate::host::Host;
 use crate::processor::{Counted, Processor};
-use crate::signals;
-use crate::source::Source;
+use crate::signals::{self, Signal};
+use crate::source::{root, Source};
+use crate::vms;
+pub use fleet::Fleet;
 pub use keys::{act, Act};
 pub use model::Model;
 pub use screen::draw;
@@ -40,24 +43,137 @@ pub fn run(args: &WatchArgs, processor: &dyn Processor) -> Result<()> {
         return Err(no_terminal(io::Error::other("standard output is none")));
     }
     let cpu = Counted::new(processor);
-    let source = Source::open(&args.source, &cpu)?;
-    let read = |all, states| {
-        source.read(Wanted {
-            extras: all,
-            histograms: all,
-            states,
-        })
+    let start = match args.vms {
+        true => Start::All(Host::open(root(args.source.root.as_deref()), &cpu)?),
+        false => {
+            let source = Source::open(&args.source, &cpu)?;
+            Start::One(Box::new(One::new(source, args.interval, false)?))
+        }
     };
-    // What cannot occur is asked once, and then left out.
-    let mut model = Model::new(read(true, true)?, args.interval);
     let stop = signals::flag(&signals::TO_END)?;
     let screen = Screen::take().map_err(no_terminal)?;
-    let result = watch(&mut model, &stop, |all| read(all, false));
+    let result = match start {
+        Start::One(mut one) => watch(one.as_mut(), &stop).map(drop),
+        Start::All(host) => watch_all(&host, args.interval, &stop),
+    };
     drop(screen);
     match result {
         // Whatever failed: there is no screen any more, and nobody before it.
         Err(_) if is_gone() => Ok(()),
         result => result,
+    }
+}
+
+/// What is shown first.
+enum Start<'a> {
+    One(Box<One<'a>>),
+    All(Host),
+}
+
+/// A screen that is kept up to date.
+trait Live {
+    fn interval(&self) -> Duration;
+    fn draw(&self, frame: &mut Frame<'_>);
+    fn key(&mut self, key: KeyEvent) -> Act;
+    /// Reads again, and tells whether there is anything new.
+    fn read(&mut self) -> Result<bool>;
+}
+
+/// One VM.
+struct One<'a> {
+    model: Model,
+    source: Source<'a>,
+    /// It was chosen among several.
+    inside: bool,
+}
+
+impl<'a> One<'a> {
+    fn new(source: Source<'a>, interval: Duration, inside: bool) -> Result<Self> {
+        // What cannot occur is asked once, and then left out.
+        let first = source.read(Wanted {
+            states: true,
+            ..Wanted::ALL
+        })?;
+        Ok(Self {
+            model: Model::new(first, interval),
+            source,
+            inside,
+        })
+    }
+}
+
+impl Live for One<'_> {
+    fn interval(&self) -> Duration {
+        self.model.interval()
+    }
+
+    fn draw(&self, frame: &mut Frame<'_>) {
+        draw(frame, &self.model);
+    }
+
+    fn key(&mut self, key: KeyEvent) -> Act {
+        let nothing_open = !self.model.help() && self.model.filter() == ("", false);
+        match key.code {
+            KeyCode::Esc if self.inside && nothing_open => Act::Back,
+            _ => act(&mut self.model, key),
+        }
+    }
+
+    fn read(&mut self) -> Result<bool> {
+        if self.model.is_paused() {
+            return Ok(false);
+        }
+        let wanted = match self.model.wants_histogram() {
+            true => Wanted::ALL,
+            false => Wanted::LEAST,
+        };
+        let mut view = self.source.read(wanted)?;
+        self.model.keep_histograms(&mut view);
+        self.model.update(view);
+        Ok(true)
+    }
+}
+
+/// All VMs of a host.
+struct All<'a> {
+    fleet: Fleet,
+    host: &'a Host,
+}
+
+impl Live for All<'_> {
+    fn interval(&self) -> Duration {
+        self.fleet.interval()
+    }
+
+    fn draw(&self, frame: &mut Frame<'_>) {
+        self.fleet.draw(frame);
+    }
+
+    fn key(&mut self, key: KeyEvent) -> Act {
+        self.fleet.act(key)
+    }
+
+    fn read(&mut self) -> Result<bool> {
+        self.fleet.update(vms::each(self.host)?.0);
+        Ok(true)
+    }
+}
+
+/// Shows all VMs, and one of them as long as it is chosen and runs.
+fn watch_all(host: &Host, interval: Duration, stop: &Signal) -> Result<()> {
+    let fleet = Fleet::new(vms::each(host)?.0, interval);
+    let mut all = All { fleet, host };
+    loop {
+        let Act::Open(vm) = watch(&mut all, stop)? else {
+            return Ok(());
+        };
+        let source = Source::Host(host.clone(), Some(vm));
+        let shown = One::new(source, interval, true).and_then(|mut one| watch(&mut one, stop));
+        match shown {
+            // It ended.
+            Ok(Act::Back) | Err(Error::Unstable(_)) => (),
+            other => return other.map(drop),
+        }
     }
 }
 
@@ -76,11 +192,8 @@ fn no_terminal(error: io::Error) -> Error {
     )
 }
 
-fn watch(
-    model: &mut Model,
-    stop: &AtomicBool,
-    read: impl Fn(bool) -> Result<crate::view::View>,
-) -> Result<()> {
+/// Shows a screen until a key or a signal ends that.
+fn watch(live: &mut dyn Live, stop: &Signal) -> Result<Act> {
     let screen = output().map_err(no_terminal)?;
     let terminal = Terminal::new(CrosstermBackend::new(screen)).map_err(no_terminal)?;
     // To drop it would only show the cursor, as `Screen` does, but panic if there is
@@ -89,12 +202,12 @@ fn watch(
     let keys = keys().map_err(no_terminal)?;
     // The first call takes over SIGWINCH.
     event::poll(Duration::ZERO).map_err(no_terminal)?;
-    let mut next = Instant::now() + model.interval();
+    let mut next = Instant::now() + live.interval();
     let mut changed = true;
-    while !stop.load(Ordering::Relaxed) && !is_gone() {
+    while !signals::came(stop) && !is_gone() {
         if changed {
             terminal
-                .draw(|frame| draw(frame, model))
+                .draw(|frame| live.draw(frame))
                 .map_err(no_terminal)?;
             changed = false;
         }
@@ -106,22 +219,21 @@ fn watch(
                 let Event::Key(key) = event::read().map_err(no_terminal)? else {
                     continue;
                 };
-                if key.kind != KeyEventKind::Release && act(model, key) == Act::Quit {
-                    return Ok(());
+                if key.kind == KeyEventKind::Release {
+                    continue;
+                }
+                match live.key(key) {
+                    Act::Stay => (),
+                    act => return Ok(act),
                 }
             }
         }
         if Instant::now() >= next {
-            next = Instant::now() + model.interval();
-            if !model.is_paused() {
-                let mut view = read(model.wants_histogram())?;
-                model.keep_histograms(&mut view);
-                model.update(view);
-                changed = true;
-            }
+            next = Instant::now() + live.interval();
+            changed |= live.read()?;
         }
     }
-    Ok(())
+    Ok(Act::Quit)
 }
 
 /// Where keys come from, as crossterm has it.

@@ -33,7 +33,18 @@ fn each_command_has_a_man_page_with_its_examples() {
             "{command}"
         );
     }
-    assert!(page("vmxscope-exits.1").contains("vmxscope exits \\-\\-reason hlt"));
+    // Each example has a line of its own.
+    let exits = page("vmxscope-exits.1");
+    let (_, examples) = exits.split_once(".SH \"EXAMPLES\"\n.nf\n").unwrap();
+    assert!(examples
+        .lines()
+        .any(|line| line.starts_with("\\&  vmxscope exits \\-\\-reason hlt ")));
+    assert!(
+        exits.contains(".SH \"NOTES\"") && !exits.contains(".SH EXTRA"),
+        "{exits}"
+    );
+    assert!(page("vmxscope.1").contains(".SH \"EXIT STATUS\""));
+    assert!(page("vmxscope-caps-need.1").contains("vmxscope\\-caps\\-need"));
     assert!(!folder.join("vmxscope-generate.1").exists());
     fs::remove_dir_all(&folder).unwrap();
     assert_eq!(failure(&Machine::patched(), &words).0, 5);
@@ -46,5 +57,20 @@ fn each_shell_completes_each_command() {
         for command in commands() {
             assert!(text.contains(&command), "{shell}: {command}");
         }
+    }
+}
+
+#[test]
+fn files_and_commands_are_completed() {
+    let zsh = printed(&Machine::patched(), &["generate", "zsh"]);
+    for (option, completes) in [
+        ("'--from=", "_files"),
+        ("'--textfile=", "_files"),
+        ("::command ", "_cmdambivalent"),
+    ] {
+        let found = zsh
+            .lines()
+            .any(|line| line.contains(option) && line.contains(completes));
+        assert!(found, "{option}: {zsh}");
     }
 }

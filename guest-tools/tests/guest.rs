@@ -306,3 +306,88 @@ fn what_cannot_occur_is_asked_for_once() {
     machine.exit(68, 1_000);
     assert_eq!(guest.read(wanted(false)).unwrap().row(68).unwrap().exits, 1);
 }
+
+#[test]
+fn what_was_saved_says_what_was_left_out_and_can_be_shown_again() {
+    let machine = Machine::booted();
+    let file = std::env::temp_dir().join(format!("vmxscope-saved-{}", std::process::id()));
+    let from = file.to_str().unwrap();
+    let saved = printed(&machine, &["exits", "--json", "-n", "1"]);
+    std::fs::write(&file, &saved).unwrap();
+    let text = printed(&machine, &["exits", "--from", from]);
+    assert!(
+        text.contains("1 of 9 reasons that occurred are shown."),
+        "{text}"
+    );
+    // And again: nothing is forgotten.
+    std::fs::write(
+        &file,
+        printed(&machine, &["exits", "--from", from, "--json"]),
+    )
+    .unwrap();
+    assert_eq!(printed(&machine, &["exits", "--from", from]), text);
+    // A list is what --per-vcpu saves.
+    std::fs::write(&file, format!("[{saved},{saved}]")).unwrap();
+    let text = printed(&machine, &["exits", "--from", from]);
+    assert_eq!(text.matches("model:\n").count(), 2, "{text}");
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn what_a_source_does_not_have_is_refused() {
+    for words in [
+        &["exits", "--vm", "web1", "--vcpu", "7"][..],
+        &["exits", "--host", "--vcpu", "7"],
+        &["exits", "--from", "x.json", "--vcpu", "7"],
+        &["exits", "--vm", "web1", "--per-vcpu"],
+        &["exits", "--host", "--per-vcpu"],
+        &["exits", "--from", "x.json", "--per-vcpu"],
+        &["exits", "--vcpu", "7"],
+        &["watch", "--vm", "web1", "--vcpu", "7"],
+    ] {
+        use clap::Parser;
+        let parsed = vmxscope::args::Cli::try_parse_from(["vmxscope"].iter().chain(words));
+        assert!(parsed.is_err(), "{words:?}");
+    }
+}
+
+#[test]
+fn counters_of_a_reason_that_start_anew_are_noticed_though_the_total_grew() {
+    let before = view(&Machine::booted(), &["exits"]);
+    let mut after = before.clone();
+    after.total.exits += 1_000;
+    assert!(after.since(&before).is_some());
+    after
+        .reasons
+        .iter_mut()
+        .find(|row| row.reason == 12)
+        .unwrap()
+        .exits -= 1;
+    assert_eq!(after.since(&before), None);
+}
+
+#[test]
+fn the_heading_and_the_total_are_bold_and_nothing_else() {
+    use clap::Parser;
+    use vmxscope::output::{Look, Output};
+    let cli = vmxscope::args::Cli::parse_from(["vmxscope", "exits"]);
+    let look = Look {
+        color: true,
+        ..Look::PLAIN
+    };
+    let mut text = Vec::new();
+    vmxscope::run(&cli, &Machine::booted(), &mut Output::new(&mut text, look)).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let bold: Vec<bool> = text
+        .lines()
+        .map(|line| line.starts_with("\x1b[1m"))
+        .collect();
+    let total = text
+        .lines()
+        .position(|line| line.contains("All exits"))
+        .unwrap();
+    let expected: Vec<bool> = (0..bold.len())
+        .map(|line| line == 0 || line == total)
+        .collect();
+    assert_eq!(bold, expected, "{text}");
+}

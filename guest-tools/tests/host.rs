@@ -68,10 +68,7 @@ fn the_vms_are_listed_by_name() {
             panic!()
         };
         let mut printed = Vec::new();
-        let mut out = Output {
-            to: &mut printed,
-            look: Look::PLAIN,
-        };
+        let mut out = Output::new(&mut printed, Look::PLAIN);
         vms::list(&host, &args, &mut out).unwrap();
         String::from_utf8(printed).unwrap()
     };
@@ -109,6 +106,117 @@ fn a_vm_that_ended_is_told_from_an_error() {
     let vm = host.find("web1").unwrap();
     fs::remove_dir_all(folder.0.join("sys/kernel/debug/kvm/4211-14")).unwrap();
     assert_eq!(host.read(Some(&vm)).unwrap_err().status(), 6);
+}
+
+#[test]
+fn a_table_that_is_cut_off_is_an_error_and_not_zero_exits() {
+    let table = raw(&Machine::booted());
+    let view = || View::new(Kind::Vm, "cut".into(), 1);
+    host::parse(&table, "whole", view()).unwrap();
+    for end in [
+        table.find('\n').unwrap() + 1,
+        table.len() / 2,
+        table.len() - 1,
+    ] {
+        let error = host::parse(&table[..end], "cut", view()).unwrap_err();
+        assert_eq!(error.status(), 4, "{end}: {error}");
+    }
+}
+
+#[test]
+fn what_cannot_be_figures_is_refused() {
+    let table = raw(&Machine::booted());
+    let view = || View::new(Kind::Vm, "wrong".into(), 1);
+    let error = |from: &str, to: &str| {
+        assert!(table.contains(from), "{from}");
+        let error = host::parse(&table.replacen(from, to, 1), "wrong", view());
+        error.unwrap_err().to_string()
+    };
+    let huge = u64::MAX.to_string();
+    let sums = error("12\tHLT\t150", &format!("12\tHLT\t{huge}"));
+    assert!(sums.contains("more than 64 bits"), "{sums}");
+    let saved = |edit: fn(&mut View)| {
+        let mut view = host::parse(&table, "saved", view()).unwrap();
+        edit(&mut view);
+        let text = serde_json::to_string(&view).unwrap();
+        View::parse(&text, "saved.json").unwrap_err().to_string()
+    };
+    let far = saved(|view| view.reasons[0].histogram[0].log2 = u32::MAX);
+    assert!(far.contains("4294967295"), "{far}");
+    let many = saved(|view| view.reasons[0].histogram[0].exits = u64::MAX);
+    assert!(many.contains("more than 64 bits"), "{many}");
+    let much = saved(|view| view.reasons[0].cycles = u64::MAX);
+    assert!(much.contains("more than 64 bits"), "{much}");
+    assert!(saved(|view| view.format = "other".into()).contains("\"other\""));
+}
+
+#[test]
+fn a_name_gives_no_commands_to_the_terminal() {
+    let folder = host("harmless");
+    let evil = "\x1b]0;pwned\x07web\u{9b}2J";
+    fs::write(
+        folder.0.join("proc/4211/cmdline"),
+        format!("qemu\0-name\0guest={evil}\0"),
+    )
+    .unwrap();
+    fs::write(folder.0.join("proc/977/comm"), "fire\x1b[2J\n").unwrap();
+    let root = folder.0.to_str().unwrap();
+    for words in [&["vms"][..], &["vms", "--csv"], &["exits", "--vm", "977"]] {
+        let words = [words, &["--root", root]].concat();
+        let text = common::printed(&machine(), &words);
+        assert!(!text.contains(['\x1b', '\x07', '\u{9b}']), "{text:?}");
+    }
+    let list = common::printed(&machine(), &["vms", "--root", root]);
+    assert!(list.contains("\\u{1b}]0;pwned\\u{7}web\\u{9b}2J"), "{list}");
+    // The same from a file.
+    let text = common::printed(
+        &machine(),
+        &["exits", "--vm", "977", "--root", root, "--json"],
+    );
+    let spoilt = text.replace("fire\\\\u{1b}", "fire\\u001b");
+    assert_ne!(text, spoilt);
+    let file = folder.0.join("saved.json");
+    fs::write(&file, spoilt).unwrap();
+    let words = ["exits", "--csv", "--from", file.to_str().unwrap()];
+    assert!(!common::printed(&machine(), &words).contains('\x1b'));
+    let words = ["exits", "--vm", "977\x1b[2J", "--root", root];
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vmxscope"));
+    let output = command.args(words).output().unwrap();
+    assert!(!output.stderr.contains(&0x1b), "{output:?}");
+}
+
+#[test]
+fn wide_letters_do_not_move_the_columns() {
+    let folder = host("wide");
+    fs::write(
+        folder.0.join("proc/977/cmdline"),
+        "qemu\0-name\0\u{4ed5}\u{4e8b}\0",
+    )
+    .unwrap();
+    let text = common::printed(&machine(), &["vms", "--root", folder.0.to_str().unwrap()]);
+    let ends: Vec<usize> = text
+        .lines()
+        .take(3)
+        .map(|line| {
+            // Where the third column ends, in columns of a terminal.
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let place = line.find(&format!(" {} ", words[2])).unwrap() + 1 + words[2].len();
+            unicode_width::UnicodeWidthStr::width(&line[..place])
+        })
+        .collect();
+    assert_eq!((ends[0], ends[1]), (ends[1], ends[2]), "{text}");
+}
+
+#[test]
+fn errors_name_the_path_that_was_looked_at() {
+    let folder = host("paths");
+    let root = folder.0.to_str().unwrap();
+    fs::remove_file(folder.0.join("sys/kernel/debug/kvm/exit_stats_raw")).unwrap();
+    let (_, message) = common::failure(&machine(), &["exits", "--host", "--root", root]);
+    assert!(
+        message.contains(&format!("{root}/sys/kernel/debug/kvm/exit_stats_raw")),
+        "{message}"
+    );
 }
 
 proptest! {

@@ -143,3 +143,68 @@ fn what_cannot_be_read_is_told() {
     let (status, text) = message(Path::new("/nowhere/qmp"), &[]);
     assert!(status == 5 && text.contains("/nowhere/qmp"), "{text}");
 }
+
+/// A QEMU of one vCPU, whose two lists are these.
+fn lists(name: &str, exits: Vec<u64>, cycles: Vec<u64>) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("vmxscope-{name}-{}.qmp", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).unwrap();
+    let socket = path.clone();
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        std::fs::remove_file(socket).unwrap();
+        let mut to = stream.try_clone().unwrap();
+        let mut send = |value: Value| writeln!(to, "{value}").unwrap();
+        send(json!({ "QMP": {} }));
+        for line in BufReader::new(stream).lines() {
+            let Ok(line) = line else { return };
+            let request: Value = serde_json::from_str(&line).unwrap();
+            let answer = match request["execute"].as_str().unwrap() {
+                "query-name" => json!({ "name": "\u{1b}[2Jweb1" }),
+                "query-cpus-fast" => json!([{ "cpu-index": 0, "qom-path": "/cpu" }]),
+                "query-stats" => json!([{ "qom-path": "/cpu", "stats": [
+                    { "name": "exits_by_reason", "value": exits },
+                    { "name": "exit_cycles_by_reason", "value": cycles },
+                ] }]),
+                _ => json!({}),
+            };
+            send(json!({ "return": answer }));
+        }
+    });
+    path
+}
+
+#[test]
+fn a_count_that_no_reason_has_tells_the_order() {
+    // EPT violations only: in the wrong order they are reason 38, and more of them are at
+    // the list's lower end than at its upper one.
+    for reversed in [true, false] {
+        let of = [(48, 5_000)];
+        let socket = lists(
+            &format!("only-{reversed}"),
+            column(&of, reversed),
+            column(&of, reversed),
+        );
+        let view = view(&socket, &[]);
+        assert_eq!(view.row(48).unwrap().exits, 5_000, "{reversed}");
+        assert!(view.row(38).is_none());
+        assert_eq!(view.vm, "\\u{1b}[2Jweb1");
+    }
+    let both = [(38, 1), (48, 1)];
+    let socket = lists("both", column(&both, false), column(&both, false));
+    let words = ["exits", "--qmp", socket.to_str().unwrap()];
+    let (status, message) = failure(&machine(), &words);
+    assert!(
+        status == 4 && message.contains("exits of reason 38"),
+        "{message}"
+    );
+}
+
+#[test]
+fn counts_of_more_than_64_bits_are_refused() {
+    let of = [(10, u64::MAX), (48, u64::MAX)];
+    let socket = lists("huge", column(&of, true), column(&of, true));
+    let words = ["exits", "--qmp", socket.to_str().unwrap()];
+    let (status, message) = failure(&machine(), &words);
+    assert!(status == 4 && message.contains("64 bits"), "{message}");
+}

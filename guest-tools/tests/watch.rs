@@ -5,14 +5,18 @@ mod common;
 
 use std::time::Duration;
 
+use common::host::host;
 use common::Machine;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use insta::assert_snapshot;
 use ratatui::backend::TestBackend;
 use ratatui::Terminal;
 use vmxscope::guest::{Guest, Wanted};
+use vmxscope::host::Host;
 use vmxscope::processor::Counted;
-use vmxscope::watch::{act, draw, Act, Model};
+use vmxscope::units;
+use vmxscope::vms;
+use vmxscope::watch::{act, draw, Act, Fleet, Model};
 
 /// A model that was read twice, a second apart.
 fn model() -> Model {
@@ -30,7 +34,7 @@ fn model() -> Model {
     }
     (0..70).for_each(|n| machine.exit(30, 30_000 + n));
     let mut second = guest.read(wanted).unwrap();
-    second.unix_ms = first.unix_ms + 1_000;
+    second.monotonic_ns = first.monotonic_ns.map(|ns| ns + 1_000_000_000);
     let mut model = Model::new(first, Duration::from_secs(1));
     model.update(second);
     model
@@ -69,17 +73,97 @@ fn a_screen_of_80_by_24_has_it_all() {
     assert_snapshot!(screen(&model(), 80, 24));
 }
 
+/// All that a screen may show of these rows in a column of figures.
+fn figures_of(model: &Model) -> Vec<String> {
+    let lines = model.lines();
+    let cells = lines.iter().flat_map(|line| {
+        let view = model.now();
+        let clock = |cycles| units::time(view.nanoseconds(cycles).unwrap());
+        [
+            line.row.reason.to_string(),
+            units::grouped(line.row.exits),
+            units::grouped(line.rate.round() as u64),
+            clock(line.row.cycles),
+            clock(line.row.average().unwrap()),
+            format!("{:.0}%", line.share * 100.0),
+        ]
+    });
+    cells.collect()
+}
+
 #[test]
-fn no_size_is_too_small_or_too_large() {
-    let mut model = model();
-    for help in [false, true] {
-        for (width, height) in [(1, 1), (2, 40), (20, 5), (40, 12), (79, 3), (300, 100)] {
-            screen(&model, width, height);
+fn no_size_cuts_a_figure_and_none_is_too_small_or_too_large() {
+    // The largest figures that fit in, and usual ones.
+    let mut large = model();
+    let mut view = large.now().clone();
+    for row in &mut view.reasons {
+        row.exits += 5_000_000_000;
+        row.cycles += 80_000_000_000_000;
+        view.total.exits += 5_000_000_000;
+        view.total.cycles += 80_000_000_000_000;
+    }
+    view.monotonic_ns = view.monotonic_ns.map(|ns| ns + 1_000_000_000);
+    large.update(view);
+    for mut model in [large, model()] {
+        let whole = figures_of(&model);
+        for (width, height) in [(30, 12), (45, 12), (60, 19), (80, 19), (97, 19), (300, 100)] {
+            let screen = screen(&model, width, height);
+            let lines = screen.lines().skip_while(|line| !line.contains("reason"));
+            let rows: Vec<&str> = lines.skip(1).take(model.lines().len()).collect();
+            assert!(!rows.is_empty(), "{width}: {screen}");
+            for row in rows {
+                // Bars and names are no figures.
+                let words = row.split([' ', '\u{2588}']);
+                let figures = words.filter(|word| word.contains(|c: char| c.is_ascii_digit()));
+                for figure in figures {
+                    assert!(
+                        whole.iter().any(|known| known == figure),
+                        "{figure} at {width}: {screen}"
+                    );
+                }
+            }
         }
-        if !help {
-            press(&mut model, "?");
+        for help in [false, true] {
+            for (width, height) in [(1, 1), (2, 40), (20, 5), (40, 12), (79, 3), (300, 100)] {
+                screen(&model, width, height);
+            }
+            if !help {
+                press(&mut model, "?");
+            }
         }
     }
+}
+
+#[test]
+fn rows_are_sorted_by_what_the_last_interval_had() {
+    let mut model = model();
+    // Since the base EPT violations took most, in the next second HLT does.
+    let mut view = model.now().clone();
+    for row in view.reasons.iter_mut().filter(|row| row.reason == 12) {
+        row.exits += 10;
+        row.cycles += 1_000_000;
+    }
+    view.total.exits += 10;
+    view.total.cycles += 1_000_000;
+    view.monotonic_ns = view.monotonic_ns.map(|ns| ns + 1_000_000_000);
+    model.update(view);
+    let order: Vec<u32> = model.lines().iter().map(|line| line.row.reason).collect();
+    assert_eq!(order[..2], [12, 48]);
+    press(&mut model, "s");
+    assert_eq!(model.lines()[0].row.reason, 12);
+}
+
+#[test]
+fn a_reading_without_histograms_keeps_those_of_before() {
+    let mut model = model();
+    let before = model.histogram_of(48).unwrap().histogram.clone();
+    let mut view = model.now().clone();
+    view.reasons
+        .iter_mut()
+        .for_each(|row| row.histogram.clear());
+    model.keep_histograms(&mut view);
+    model.update(view);
+    assert_eq!(model.histogram_of(48).unwrap().histogram, before);
 }
 
 #[test]
@@ -117,4 +201,57 @@ fn counters_that_start_anew_are_noticed() {
     anew.total.exits = 1;
     model.update(anew);
     assert!(screen(&model, 100, 24).contains("started anew 1 times"));
+}
+
+#[test]
+fn all_vms_are_shown_by_rate_and_enter_opens_one() {
+    let folder = host("fleet");
+    let of = || {
+        let host = Host::open(&folder.0, &Machine::patched()).unwrap();
+        vms::each(&host).unwrap().0
+    };
+    let mut fleet = Fleet::new(of(), Duration::from_secs(1));
+    // In the next second the VM with the higher number has all the exits.
+    let mut later = of();
+    for ((_, view), (_, before)) in later.iter_mut().zip(of()) {
+        view.monotonic_ns = before.monotonic_ns.map(|ns| ns + 1_000_000_000);
+    }
+    let (vm, view) = later.iter_mut().find(|(vm, _)| vm.pid == 4211).unwrap();
+    assert_eq!(vm.name, "web1");
+    view.total.exits += 1_234;
+    let row = view
+        .reasons
+        .iter_mut()
+        .find(|row| row.reason == 48)
+        .unwrap();
+    (row.exits, row.cycles) = (row.exits + 1_234, row.cycles + 9_000);
+    fleet.update(later);
+    let show = |fleet: &Fleet| {
+        let mut terminal = Terminal::new(TestBackend::new(90, 8)).unwrap();
+        terminal.draw(|frame| fleet.draw(frame)).unwrap();
+        let buffer = terminal.backend().buffer().clone();
+        let cells = buffer.content.iter().map(|cell| cell.symbol().to_string());
+        cells
+            .collect::<Vec<String>>()
+            .chunks(90)
+            .map(|line| line.concat())
+            .collect::<Vec<String>>()
+    };
+    let lines = show(&fleet);
+    assert!(
+        lines[2].contains("web1") && lines[2].contains("EPT violation"),
+        "{lines:#?}"
+    );
+    assert!(lines[3].contains("firecracker-977"), "{lines:#?}");
+    // The second view is read a little after the first, by the clock of the test.
+    assert!(lines[0].contains("2 VMs of this host"), "{lines:#?}");
+    let key = |code| KeyEvent::new(code, KeyModifiers::NONE);
+    let opened = |act: Act| match act {
+        Act::Open(vm) => vm.pid,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(opened(fleet.act(key(KeyCode::Enter))), 4211);
+    fleet.act(key(KeyCode::Down));
+    assert_eq!(opened(fleet.act(key(KeyCode::Enter))), 977);
+    assert_eq!(fleet.act(key(KeyCode::Char('q'))), Act::Quit);
 }

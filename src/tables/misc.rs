@@ -26,6 +26,10 @@ pub const RESERVED: u64 = bits(&[9, 10, 11, 12, 13, 31]);
 const _: () = assert!(RESERVED == 0x8000_3e00);
 const _: () = assert!(RESERVED == !MSR.named());
 
+/// Of these the bits that are 0 in every CPU: 45-nm and 65-nm Core 2 CPUs, and the first
+/// Atoms, have bit 9.
+pub const ALWAYS_ZERO: u64 = RESERVED & !bits(&[9]);
+
 /// The largest number of CR3-target values that the SDM allows.
 pub const CR3_TARGETS_MAX: u64 = 256;
 

@@ -39,6 +39,8 @@ controls! {
     ENABLE_PCONFIG = 27, "Enable PCONFIG";
     // Defined until about 2024; reserved in SDM tables of 2025 and 2026.
     ENCLV_EXITING = 28, "Enable ENCLV exiting", "VMX_FEATURE_ENCLV_EXITING";
+    // Ice Lake's client CPUs and Rocket Lake have it. The SDM reserves it.
+    EPC_VIRTUALIZATION = 29, "EPC virtualization extensions";
     BUS_LOCK_DETECTION = 30, "VMM bus-lock detection", "VMX_FEATURE_BUS_LOCK_DETECTION";
     INSTRUCTION_TIMEOUT = 31, "Instruction timeout", "VMX_FEATURE_NOTIFY_VM_EXITING";
 }

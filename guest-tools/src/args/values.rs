@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Values of options, as people type them.
 
+use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use exit_stats::abi::{Layout, LAYOUTS};
@@ -38,10 +39,29 @@ pub(crate) fn range(text: &str) -> Result<(u32, u32), String> {
     }
 }
 
+/// As [`interval`], but a number without a unit is in milliseconds.
+pub(crate) fn milliseconds(text: &str) -> Result<Duration, String> {
+    match text.ends_with(|last: char| last.is_ascii_digit()) {
+        true => interval(&format!("{text}ms")),
+        false => interval(text),
+    }
+}
+
 pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         short if short < Duration::from_millis(10) => Err("shorter than 10ms".into()),
         interval => Ok(interval),
+    }
+}
+
+/// Reads an address to listen at: a host's name or number and a port, or a port only.
+pub(crate) fn address(text: &str) -> Result<String, String> {
+    let problem = "not an address such as :9000, localhost:9000 or [::1]:9000";
+    let (host, port) = text.rsplit_once(':').ok_or(problem)?;
+    let _: u16 = port.parse().map_err(|_| problem)?;
+    match host.is_empty() || text.to_socket_addrs().is_ok() {
+        true => Ok(text.into()),
+        false => Err(format!("no host is called {host}")),
     }
 }
 

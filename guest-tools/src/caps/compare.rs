@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Several machines: what differs, and what all have.
 
-use std::io::Write;
-
 use serde::Serialize;
 use vmx_caps::capabilities::State;
 use vmx_caps::msr::{Field, Kind, Shown};
 use vmx_caps::tables::MSRS;
 
-use crate::args::Form;
+use crate::args::{Form, TableForm};
 use crate::caps::known::{Fact, Item, Known};
 use crate::caps::show;
 use crate::error::{status, Result};
-use crate::format;
 use crate::output::Output;
 
 #[derive(Serialize)]
@@ -29,7 +26,7 @@ fn said(item: &Item, known: &Known) -> String {
 }
 
 /// Prints in what two machines differ; the status tells whether they do.
-pub fn diff(a: &Known, b: &Known, form: &Form, out: &mut Output<'_>) -> Result<u8> {
+pub fn diff(a: &Known, b: &Known, form: &TableForm, out: &mut Output<'_>) -> Result<u8> {
     let mut differences = Vec::new();
     for item in Item::all() {
         let (here, there) = (item.said_by(a), item.said_by(b));
@@ -53,15 +50,10 @@ pub fn diff(a: &Known, b: &Known, form: &Form, out: &mut Output<'_>) -> Result<u
     } else {
         status::DIFFERS
     };
-    format::no_metrics(form, "differences")?;
     if form.json {
-        format::json(out, &differences)?;
+        out.json(&differences)?;
     } else if form.csv {
-        let mut csv = csv::Writer::from_writer(out);
-        for difference in &differences {
-            csv.serialize(difference).map_err(format::csv_error)?;
-        }
-        csv.flush()?;
+        out.csv(&differences)?;
     } else {
         text(a, b, &differences, out)?;
     }
@@ -190,8 +182,8 @@ pub fn common(machines: &[Known], form: &Form, out: &mut Output<'_>) -> Result<(
 /// Whether a machine has something; numbers are not had.
 fn has(item: &Item, known: &Known) -> Option<bool> {
     match *item {
-        Item::Control(section, control) => match known.control(section, control) {
-            Ok(answer) => Some(answer.can_set),
+        Item::Control(section, control) => match known.can_set(section, control) {
+            Ok(answer) => Some(answer),
             Err(Fact::Untold) => None,
             Err(_) => Some(false),
         },
@@ -209,7 +201,7 @@ fn has(item: &Item, known: &Known) -> Option<bool> {
 /// Whether a machine has what a profile asks for; see [`has`].
 pub fn can_set(item: &Item, known: &Known) -> std::result::Result<bool, Fact> {
     match *item {
-        Item::Control(section, control) => known.control(section, control).map(|a| a.can_set),
+        Item::Control(section, control) => known.can_set(section, control),
         Item::Field(msr, field) => known.field(msr, field).map(|value| value != 0),
     }
 }
@@ -217,7 +209,7 @@ pub fn can_set(item: &Item, known: &Known) -> std::result::Result<bool, Fact> {
 /// Whether a control can be 0 there.
 pub fn can_clear(item: &Item, known: &Known) -> std::result::Result<bool, Fact> {
     match *item {
-        Item::Control(section, control) => known.control(section, control).map(|a| a.can_clear),
+        Item::Control(section, control) => known.can_clear(section, control),
         Item::Field(msr, field) => known.field(msr, field).map(|value| value == 0),
     }
 }

@@ -96,8 +96,30 @@ impl Known {
         Some(Verdict::of(&self.identity?, &self.caps))
     }
 
-    /// What is known of a control of a section: `Err` is why there is no answer.
-    pub fn control(&self, section: &Section, control: &Control) -> Result<Answer, Fact> {
+    /// Whether a control can be 1: `Err` is why there is no answer.
+    pub fn can_set(&self, section: &Section, control: &Control) -> Result<bool, Fact> {
+        Ok(self.answer(section, control)?.can_set)
+    }
+
+    /// Whether a control can be 0: `Err` is why there is no answer. The plain MSR says No of
+    /// every control of the default1 class. Only the TRUE one knows, if there is one.
+    pub fn can_clear(&self, section: &Section, control: &Control) -> Result<bool, Fact> {
+        let answer = self.answer(section, control)?;
+        let (plain, true_form) = match *section {
+            Section::Controls { plain, true_form } => (plain, true_form),
+            _ => return Ok(answer.can_clear),
+        };
+        let Kind::Allowed01 { default1, .. } = plain.kind else {
+            return Ok(answer.can_clear);
+        };
+        let of_the_class = u64::from(default1) & control.mask() != 0;
+        match true_form {
+            Some(msr) if of_the_class && self.fact(msr) == Fact::Untold => Err(Fact::Untold),
+            _ => Ok(answer.can_clear),
+        }
+    }
+
+    fn answer(&self, section: &Section, control: &Control) -> Result<Answer, Fact> {
         if let Some(controls) = Controls::of(section, &self.caps) {
             return Ok(controls.allowed().answer(control.bit));
         }
@@ -187,7 +209,11 @@ impl Item {
     pub fn said_by(&self, known: &Known) -> Result<String, Fact> {
         match *self {
             Item::Control(section, control) => {
-                known.control(section, control).map(|a| a.to_string())
+                let answer = Answer {
+                    can_set: known.can_set(section, control)?,
+                    can_clear: known.can_clear(section, control)?,
+                };
+                Ok(answer.to_string())
             }
             Item::Field(msr, field) => {
                 known.field(msr, field)?;

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use kvm_bindings::{kvm_msr_entry, Msrs};
@@ -130,7 +129,7 @@ pub fn read(hardware: &Known, root: &Path) -> Option<KvmUse> {
 /// Whether a machine has something; a control, if it can be set.
 fn has(item: &Item, known: &Known) -> Option<bool> {
     let answer = match *item {
-        Item::Control(section, control) => known.control(section, control).map(|a| a.can_set),
+        Item::Control(section, control) => known.can_set(section, control),
         Item::Field(msr, field) => known.field(msr, field).map(|value| value != 0),
     };
     match answer {

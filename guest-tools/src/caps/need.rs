@@ -2,7 +2,6 @@
 //! What a hypervisor needs, and what of it is missing, by name.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -10,12 +9,11 @@ use vmx_caps::tables::{
     basic, entry, ept_vpid, exit, exit2, misc, pin, primary, secondary, tertiary, vmfunc,
 };
 
-use crate::args::Form;
+use crate::args::TableForm;
 use crate::caps::compare::{can_clear, can_set};
 use crate::caps::known::{Fact, Item, Known};
 use crate::error::{status, Error, Result};
-use crate::exits::read;
-use crate::format;
+use crate::input;
 use crate::output::Output;
 
 /// The profiles that are built in. A test looks up every name in them.
@@ -80,19 +78,20 @@ pub struct Profile {
 }
 
 /// The profile of this name, or in this file.
-pub fn profile(name: &str) -> Result<Profile> {
-    if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
+pub fn profile(path: &Path) -> Result<Profile> {
+    if let Some((name, text)) = BUILT_IN.iter().find(|(known, _)| Path::new(known) == path) {
         return parse(text, name);
     }
-    let is_file = name.contains('/') || name.ends_with(".toml") || name == "-";
-    if !is_file && !Path::new(name).exists() {
+    let name = &path.display().to_string();
+    let is_file = name.contains('/') || name.ends_with(".toml") || name == input::DASH;
+    if !is_file && !path.exists() {
         let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
         return Err(Error::Usage(format!(
             "no profile is called {name:?}: there are {}, and TOML files of your own",
             names.join(", ")
         )));
     }
-    parse(&read(Path::new(name))?, name)
+    parse(&input::read(path)?, name)
 }
 
 /// Reads a profile.
@@ -157,7 +156,8 @@ struct Line {
     need: Need,
     msr: &'static str,
     name: &'static str,
-    there: bool,
+    /// Not there if nobody told.
+    there: Option<bool>,
     why: &'static str,
 }
 
@@ -170,7 +170,11 @@ fn line(need: Need, item: &Item, known: &Known) -> Line {
         need,
         msr: item.msr().name,
         name: item.name(),
-        there: answer == Ok(true),
+        there: match answer {
+            Ok(there) => Some(there),
+            Err(Fact::Untold) => None,
+            Err(_) => Some(false),
+        },
         why: match (answer, need) {
             (Ok(true), _) => "",
             (Ok(false), Need::Clearable) => "it cannot be cleared",
@@ -180,74 +184,68 @@ fn line(need: Need, item: &Item, known: &Known) -> Line {
     }
 }
 
-/// Prints what of a profile is missing; the status tells whether anything is that
-/// is required.
-pub fn run(profile: &Profile, known: &Known, form: &Form, out: &mut Output<'_>) -> Result<u8> {
+/// Prints what of a profile is missing; the status tells whether anything is that is
+/// required, or whether that is not known.
+pub fn run(profile: &Profile, known: &Known, form: &TableForm, out: &mut Output<'_>) -> Result<u8> {
     let lines: Vec<Line> = profile
         .needs
         .iter()
         .map(|(need, item)| line(*need, item, known))
         .collect();
-    let missing = |need| {
-        lines
-            .iter()
-            .filter(move |line| line.need == need && !line.there)
+    let vital = |there| {
+        let required = lines.iter().filter(|line| line.need != Need::Optional);
+        required.filter(move |line| line.there == there).count()
     };
-    let vital = missing(Need::Required).count() + missing(Need::Clearable).count();
-    let result = if vital == 0 {
-        status::OK
-    } else {
-        status::DIFFERS
+    let (missing, untold) = (vital(Some(false)), vital(None));
+    let result = match (missing, untold) {
+        (0, 0) => status::OK,
+        (0, _) => status::NO_STATISTICS,
+        _ => status::DIFFERS,
     };
-    format::no_metrics(form, "a hypervisor's needs")?;
     if form.json {
-        format::json(out, &lines)?;
+        out.json(&lines)?;
         return Ok(result);
     }
     if form.csv {
-        let mut csv = csv::Writer::from_writer(out);
-        for line in &lines {
-            csv.serialize(line).map_err(format::csv_error)?;
-        }
-        csv.flush()?;
+        out.csv(&lines)?;
         return Ok(result);
     }
-    let look = out.look;
-    let head = format!("{} on {}", profile.title, known.source);
-    writeln!(out, "{}", look.bold(&head))?;
-    for (need, word) in [
-        (Need::Required, "MISSING"),
-        (Need::Clearable, "MISSING"),
-        (Need::Optional, "not there"),
-    ] {
-        for line in missing(need) {
-            let word = if line.why == Fact::Untold.words() {
-                "unknown"
-            } else {
-                word
-            };
-            let text = format!("  {word:<9}  {} ({}): {}", line.name, line.msr, line.why);
-            let painted = if need == Need::Optional {
-                look.dim(&text)
-            } else {
-                look.bad(&text)
-            };
-            writeln!(out, "{painted}")?;
+    let head = out
+        .look
+        .bold(&format!("{} on {}", profile.title, known.source));
+    writeln!(out, "{head}")?;
+    for need in [Need::Required, Need::Clearable, Need::Optional] {
+        for line in lines.iter().filter(|line| line.need == need) {
+            print(line, out)?;
         }
     }
-    let count = |need| lines.iter().filter(|line| line.need == need).count();
-    let asked = count(Need::Required) + count(Need::Clearable);
-    let optional = count(Need::Optional);
-    let there = optional - missing(Need::Optional).count();
-    let verdict = match vital {
-        0 => look.good("It has all that is required"),
-        lacking => look.bad(&format!("It lacks {lacking} of what is required")),
+    let required = missing + untold + vital(Some(true));
+    let verdict = match (missing, untold) {
+        (0, 0) => out.look.good("It has all that is required"),
+        (0, _) => out.look.bad(&format!(
+            "Nothing that is required is known to be missing, but {untold} are not told"
+        )),
+        (_, 0) => out
+            .look
+            .bad(&format!("It lacks {missing} of what is required")),
+        _ => out.look.bad(&format!(
+            "It lacks {missing} of what is required, and {untold} are not told"
+        )),
     };
+    let optional: Vec<&Line> = lines
+        .iter()
+        .filter(|line| line.need == Need::Optional)
+        .collect();
+    let there = optional
+        .iter()
+        .filter(|line| line.there == Some(true))
+        .count();
     writeln!(
         out,
-        "{verdict} ({asked} in all), and has {there} of {optional} that are optional."
+        "{verdict} ({required} in all). It has {there} of {} that are optional.",
+        optional.len()
     )?;
-    if lines.iter().any(|line| line.why == Fact::Untold.words()) {
+    if lines.iter().any(|line| line.there.is_none()) {
         writeln!(
             out,
             "What is unknown may be there: {} does not tell those MSRs.",
@@ -255,4 +253,19 @@ pub fn run(profile: &Profile, known: &Known, form: &Form, out: &mut Output<'_>) 
         )?;
     }
     Ok(result)
+}
+
+fn print(line: &Line, out: &mut Output<'_>) -> Result<()> {
+    let word = match (line.there, line.need) {
+        (Some(true), _) => return Ok(()),
+        (None, _) => "unknown",
+        (Some(false), Need::Optional) => "not there",
+        (Some(false), _) => "MISSING",
+    };
+    let text = format!("  {word:<9}  {} ({}): {}", line.name, line.msr, line.why);
+    let painted = match (line.there, line.need) {
+        (None, _) | (_, Need::Optional) => out.look.dim(&text),
+        _ => out.look.bad(&text),
+    };
+    writeln!(out, "{painted}")
 }

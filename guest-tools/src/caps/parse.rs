@@ -11,14 +11,15 @@ use vmx_caps::parse::raw_line;
 use vmx_caps::tables::{entry, exit, feature_control, pin, primary, secondary, tertiary, MSRS};
 
 use crate::caps::known::Known;
-use crate::caps::{json, vmxcap};
+use crate::caps::{aida64, json, vmxcap};
 use crate::error::{Error, Result};
 
 /// What can be read, for a message and for the help.
 pub const READABLE: &str = "\
 the JSON of `vmxscope caps`, the log of vmx_caps (also in dmesg), lines such as
 \"0x481 0x7f00000016\" or \"IA32_VMX_BASIC = 0x...\", a shell session with rdmsr, the output of
-QEMU's vmxcap, VirtualBox logs, and logs of the course's modules";
+QEMU's vmxcap, VirtualBox logs, AIDA64's dumps (\"MSR 00000480: 00DA-0400-0000-0004\"), and
+logs of the course's modules";
 
 /// Reads a text. `first` is the MSR of the first of lines of bare values, as rdmsr
 /// prints them.
@@ -30,6 +31,9 @@ pub fn text(text: &str, file: &str, first: Option<u32>) -> Result<Known> {
         return Ok(known);
     }
     if let Some(known) = vmxcap::parse(text, file)? {
+        return Ok(known);
+    }
+    if let Some(known) = aida64::parse(text, file)? {
         return Ok(known);
     }
     let mut found = BTreeMap::new();
@@ -168,7 +172,9 @@ fn found_in(line: &str) -> std::result::Result<Option<(u32, u64)>, String> {
         (None, None, None) => return Ok(None),
     };
     let Some(index) = index else { return Ok(None) };
-    if let Some(value) = rest.iter().rev().find_map(|word| hex(word)) {
+    // The first number is the value, but for the MSR's own; what follows is a remark.
+    let mut numbers = rest.iter().filter_map(|word| hex(word));
+    if let Some(value) = numbers.find(|number| *number != u64::from(index)) {
         return Ok(Some((index, value)));
     }
     // `481 0000007f00000016`, and the same with the name between.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! One machine's capabilities, in all forms.
 
-use std::io::Write;
+use std::io;
 
 use serde::Serialize;
 use vmx_caps::audit::audit;
@@ -13,16 +13,16 @@ use crate::caps::json::Caps;
 use crate::caps::known::{Fact, Item, Known};
 use crate::caps::kvm;
 use crate::error::Result;
-use crate::format;
 use crate::output::Output;
+use crate::prometheus::Metrics;
 
 /// Prints it.
 pub fn show(known: &Known, form: &Form, out: &mut Output<'_>) -> Result<()> {
     if form.json {
-        return format::json(out, &Caps::of(known));
+        return out.json(&Caps::of(known));
     }
     if form.csv {
-        return csv(known, out);
+        return out.csv(lines(known));
     }
     if form.prometheus {
         return prometheus(known, out);
@@ -114,7 +114,7 @@ fn of_section(
             writeln!(out, "  {bit:>5}  unknown bit: Yes")?;
         }
     }
-    Ok(writeln!(out)?)
+    writeln!(out)
 }
 
 fn name(decoded: &Decoded) -> String {
@@ -172,43 +172,36 @@ fn lines(known: &Known) -> Vec<Line> {
     lines
 }
 
-fn csv(known: &Known, out: &mut Output<'_>) -> Result<()> {
-    let mut csv = csv::Writer::from_writer(out);
-    for line in lines(known) {
-        csv.serialize(line).map_err(format::csv_error)?;
-    }
-    Ok(csv.flush()?)
+fn prometheus(known: &Known, out: &mut Output<'_>) -> Result<()> {
+    let result = metrics(&lines(known), &mut Metrics::new(out.to));
+    out.told(result)
 }
 
-fn prometheus(known: &Known, out: &mut Output<'_>) -> Result<()> {
-    let escape = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
-    writeln!(
-        out,
-        "# HELP vmxscope_vmx_control Whether a VMX control can have a setting."
+fn metrics(lines: &[Line], metrics: &mut Metrics<'_>) -> io::Result<()> {
+    metrics.begin(
+        "vmxscope_vmx_control",
+        "gauge",
+        "Whether a VMX control can have a setting.",
     )?;
-    writeln!(out, "# TYPE vmxscope_vmx_control gauge")?;
-    let lines = lines(known);
-    for line in &lines {
+    for line in lines {
+        let bit = line.low.to_string();
+        let labels = [("msr", line.msr_name), ("bit", &bit), ("name", &line.name)];
         for (setting, can) in [("1", line.can_set), ("0", line.can_clear)] {
             let Some(can) = can else { continue };
-            let (msr, bit, name) = (line.msr_name, line.low, escape(&line.name));
-            let labels =
-                format!("msr=\"{msr}\",bit=\"{bit}\",name=\"{name}\",setting=\"{setting}\"");
-            writeln!(out, "vmxscope_vmx_control{{{labels}}} {}", u8::from(can))?;
+            let labels = [&labels[..], &[("setting", setting)]].concat();
+            metrics.sample(&labels, &u8::from(can).to_string())?;
         }
     }
-    writeln!(
-        out,
-        "# HELP vmxscope_vmx_field A field of a VMX capability MSR."
+    metrics.begin(
+        "vmxscope_vmx_field",
+        "gauge",
+        "A field of a VMX capability MSR.",
     )?;
-    writeln!(out, "# TYPE vmxscope_vmx_field gauge")?;
-    for line in &lines {
+    for line in lines {
         let Some(value) = line.value else { continue };
-        let (msr, low, name) = (line.msr_name, line.low, escape(&line.name));
-        writeln!(
-            out,
-            "vmxscope_vmx_field{{msr=\"{msr}\",bit=\"{low}\",name=\"{name}\"}} {value}"
-        )?;
+        let bit = line.low.to_string();
+        let labels = [("msr", line.msr_name), ("bit", &bit), ("name", &line.name)];
+        metrics.sample(&labels, &value.to_string())?;
     }
     Ok(())
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The scrape endpoint.
 
-use std::io::Write;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::thread;
 
 use tiny_http::{Header, Method, Request, Response, Server};
 
 use super::{complain, TICK};
 use crate::error::{Error, Result};
 use crate::output::Output;
+use crate::signals::{self, Signal};
 
 /// What Prometheus calls its text format.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -17,23 +17,34 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// Answers each scrape by what `text` reads, until the flag is set.
 pub(super) fn serve(
-    address: SocketAddr,
-    stop: &AtomicBool,
+    address: &str,
+    stop: &Signal,
     out: &mut Output<'_>,
-    text: impl Fn() -> Result<Vec<u8>>,
+    mut text: impl FnMut() -> Result<Vec<u8>>,
 ) -> Result<()> {
-    let server = Server::http(address)
-        .map_err(|error| Error::system(format!("cannot listen at {address}"), other(error)))?;
+    let cannot = |error| Error::system(format!("cannot listen at {address}"), error);
+    let all: Vec<SocketAddr> = match address.strip_prefix(':') {
+        // As other servers take it: at all addresses of this machine.
+        Some(port) => [format!("[::]:{port}"), format!("0.0.0.0:{port}")]
+            .iter()
+            .filter_map(|any| any.parse().ok())
+            .collect(),
+        None => address.to_socket_addrs().map_err(cannot)?.collect(),
+    };
+    let server = Server::http(&all[..]).map_err(|error| cannot(other(error)))?;
     // The system chose the port if 0 was asked for.
-    let bound = server.server_addr().to_ip().unwrap_or(address);
+    let bound = server
+        .server_addr()
+        .to_ip()
+        .map_or_else(|| address.into(), |bound| bound.to_string());
     writeln!(out, "Serving http://{bound}/metrics until SIGTERM")?;
     out.flush()?;
-    while !stop.load(Ordering::Relaxed) {
+    while !signals::came(stop) {
         let request = server
             .recv_timeout(TICK)
             .map_err(|error| Error::system("cannot take a request", error))?;
         if let Some(request) = request {
-            answer(request, &text);
+            answer(request, &mut text);
         }
     }
     Ok(())
@@ -46,7 +57,7 @@ fn other(error: Box<dyn std::error::Error + Send + Sync>) -> std::io::Error {
     }
 }
 
-fn answer(request: Request, text: impl Fn() -> Result<Vec<u8>>) {
+fn answer(request: Request, text: &mut impl FnMut() -> Result<Vec<u8>>) {
     let path = request.url().split('?').next().unwrap_or_default();
     let asks = matches!(request.method(), Method::Get | Method::Head);
     let (status, kind, body) = match (asks, path) {
@@ -73,6 +84,7 @@ fn answer(request: Request, text: impl Fn() -> Result<Vec<u8>>) {
     if let Ok(header) = Header::from_bytes("Content-Type", kind) {
         response.add_header(header);
     }
-    // A scraper that hung up is no concern of ours.
-    let _ = request.respond(response);
+    // A client that does not read holds up only its own thread. One that hung up is no
+    // concern of ours.
+    thread::spawn(move || request.respond(response));
 }

@@ -2,6 +2,7 @@
 //! Charts as inline SVG. The page's style sheet gives the colours of text and lines,
 //! so that a chart suits the light and the dark page.
 
+use maud::html;
 use plotters::prelude::*;
 
 use crate::report::facts::Facts;
@@ -41,10 +42,8 @@ fn svg(
         // A string cannot fail to be written.
         let _ = draw(&area).and_then(|()| area.present());
     }
-    let open = format!(
-        "<svg role=\"img\" aria-label=\"{}\" ",
-        super::html::escape(label)
-    );
+    let label = html! { (label) }.into_string();
+    let open = format!("<svg role=\"img\" aria-label=\"{label}\" ");
     text.replacen("<svg ", &open, 1)
 }
 

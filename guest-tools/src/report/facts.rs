@@ -2,9 +2,8 @@
 //! What a recording tells: figures, and the answers to the course's questions.
 
 use crate::recording::Recording;
-use crate::stat::CPUID;
 use crate::units::{grouped, percent, time};
-use crate::view::{Row, View};
+use crate::view::{Row, View, CPUID};
 
 /// A rate is called stable if it deviates by no more than this share of the average.
 pub const STABLE: f64 = 0.25;
@@ -51,11 +50,9 @@ impl Facts {
                 restarts += 1;
                 after.clone()
             });
-            let ms =
-                |later: &View, sooner: &View| later.unix_ms.saturating_sub(sooner.unix_ms) as f64;
             steps.push(Step {
-                at: ms(after, first) / 1e3,
-                seconds: ms(after, before) / 1e3,
+                at: after.seconds_after(first),
+                seconds: after.seconds_after(before),
                 added,
             });
         }
@@ -70,7 +67,7 @@ impl Facts {
             command: (!words.is_empty()).then(|| words.join(" ")),
             first: first.clone(),
             added,
-            seconds: last.unix_ms.saturating_sub(first.unix_ms) as f64 / 1e3,
+            seconds: last.seconds_after(first),
             steps,
             restarts,
         })
@@ -139,7 +136,9 @@ impl Facts {
             }
             text
         };
-        if let (Some(most), Some(least)) = (by_count.first(), by_count.last()) {
+        // What this program caused by itself says nothing about the VM.
+        let foreign = |row: &&&Row| row.exits > self.added.own_of(row.reason);
+        if let (Some(most), Some(least)) = (by_count.first(), by_count.iter().rev().find(foreign)) {
             answers.push(("Which reason is the most frequent?", describe(most) + "."));
             answers.push((
                 "Which is the least frequent, not counting those that did not occur?",
@@ -214,7 +213,7 @@ fn sum(last: &View, steps: &[Step]) -> View {
     view.counts_only = steps.iter().any(|step| step.added.counts_only);
     let add = |row: &mut Row, of: &dyn Fn(&View) -> Option<Row>| {
         let parts: Vec<Row> = steps.iter().filter_map(|step| of(&step.added)).collect();
-        let total = |figure: fn(&Row) -> u64| parts.iter().map(figure).sum();
+        let total = |figure: fn(&Row) -> u64| parts.iter().map(figure).fold(0, u64::saturating_add);
         row.exits = total(|row| row.exits);
         row.cycles = total(|row| row.cycles);
         row.blocked = total(|row| row.blocked);
@@ -229,4 +228,26 @@ fn sum(last: &View, steps: &[Step]) -> View {
         add(row, &|step| step.row(reason).cloned());
     }
     view
+}
+
+/// How much more exits the second has than the first: by rate, or of single views, which
+/// have no length, in all.
+pub fn change(first: (&Facts, u64), other: (&Facts, u64)) -> String {
+    match (first.1, other.1) {
+        (0, 0) => return "-".into(),
+        (0, _) => return "new".into(),
+        (_, 0) => return "gone".into(),
+        _ => (),
+    }
+    let by_rate = first.0.seconds > 0.0 && other.0.seconds > 0.0;
+    let figure = |(facts, exits): (&Facts, u64)| match by_rate {
+        true => exits as f64 / facts.seconds,
+        false => exits as f64,
+    };
+    let times = figure(other) / figure(first);
+    match times {
+        _ if times >= 10.0 => format!("\u{d7}{times:.0}"),
+        _ if times >= 0.1 => format!("\u{d7}{times:.2}"),
+        _ => format!("\u{d7}{times:.4}"),
+    }
 }

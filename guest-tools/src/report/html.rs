@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The page: one file, without scripts, in light and dark, and on paper.
 
-use std::fmt::Write;
+use maud::{html, Markup, PreEscaped, DOCTYPE};
 
 use crate::report::charts::{self, css, SERIES};
-use crate::report::facts::Facts;
+use crate::report::facts::{change, Facts};
 use crate::units::{grouped, percent, time};
 use crate::view::{Row, View};
 
@@ -43,46 +43,44 @@ svg [fill=\"#010101\"] { fill: var(--ink); } svg [stroke=\"#010101\"] { stroke: 
 svg [fill=\"#020202\"] { fill: var(--line); } svg [stroke=\"#020202\"] { stroke: var(--line); }
 ";
 
-/// Text that is no markup.
-pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-}
-
 /// The page of one or more recordings.
 pub fn page(all: &[Facts]) -> String {
-    let mut page = String::new();
     let title = match all {
         [one] => format!("VM exits of {}", one.added.vm),
         _ => "VM exits, compared".into(),
     };
-    let _ = write!(
-        page,
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{0}</title>\n<style>{STYLE}</style></head>\n<body>\n<header><h1>{0}</h1>\n",
-        escape(&title)
-    );
-    for facts in all {
-        let _ = writeln!(page, "<p class=\"dim\">{}</p>", escape(&about(facts)));
-    }
-    page += "</header>\n";
-    if all.len() > 1 {
-        page += &compared(all);
-    }
-    for facts in all {
-        page += &single(facts, all.len() > 1);
-    }
-    let _ = writeln!(
-        page,
-        "<p class=\"dim\">Made by vmxscope {}. Times are of the host's clock; handling is from the exit \
-         to the return of KVM's handler. Blocked is how long the guest slept afterwards, userspace how \
-         long the VMM worked for it.</p>\n</body></html>",
-        env!("CARGO_PKG_VERSION")
-    );
-    page
+    let version = env!("CARGO_PKG_VERSION");
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { (title) }
+                    @for facts in all {
+                        p.dim { (about(facts)) }
+                    }
+                }
+                @if all.len() > 1 {
+                    (compared(all))
+                }
+                @for facts in all {
+                    (single(facts, all.len() > 1))
+                }
+                p.dim {
+                    "Made by vmxscope " (version) ". Times are of the host's clock. Handling is from the \
+                     exit to the return of KVM's handler, blocked is how long the guest slept afterwards, \
+                     and userspace how long the VMM worked for it."
+                }
+            }
+        }
+    };
+    markup.into_string()
 }
 
 fn about(facts: &Facts) -> String {
@@ -109,62 +107,60 @@ fn about(facts: &Facts) -> String {
     text
 }
 
-fn single(facts: &Facts, named: bool) -> String {
-    let mut text = String::new();
+fn single(facts: &Facts, named: bool) -> Markup {
     let suffix = match named {
-        true => format!(": {}", escape(&facts.name)),
+        true => format!(": {}", facts.name),
         false => String::new(),
     };
-    let _ = writeln!(text, "<section><h2>In words{suffix}</h2>\n<dl>");
-    for (question, answer) in facts.answers() {
-        let _ = writeln!(text, "<dt>{question}</dt><dd>{}</dd>", escape(&answer));
-    }
-    text += "</dl></section>\n";
     let view = &facts.added;
-    text += &bars(
-        &format!("The most frequent reasons{suffix}"),
-        facts,
-        |row| row.exits,
-        &|_, row| grouped(row.exits),
-    );
-    text += &bars(
-        &format!("The reasons that took the most time{suffix}"),
-        facts,
-        |row| row.cycles,
-        &|view, row| clock(view, row.cycles),
-    );
-    if let Some(chart) = charts::rates(facts) {
-        let _ = writeln!(text, "<section><h2>Exits a second{suffix}</h2>\n<p class=\"key\"><span><b style=\"background:var(--ink)\"></b>All exits</span>");
-        for (row, color) in facts.most(|row| row.exits).iter().zip(SERIES) {
-            let _ = write!(
-                text,
-                "<span><b style=\"background:{}\"></b>{}</span>",
-                css(color),
-                escape(&row.name)
-            );
-        }
-        let _ = writeln!(text, "</p>\n{chart}</section>");
-    }
-    let drawn: Vec<String> = facts
-        .most(|row| row.cycles)
-        .into_iter()
-        .filter_map(|row| {
-            let chart = charts::histogram(view, row)?;
-            Some(format!(
-                "<div class=\"card\"><h3>{}</h3>{chart}</div>",
-                escape(&row.name)
-            ))
-        })
+    let histograms = facts.most(|row| row.cycles).into_iter();
+    let histograms: Vec<(&Row, String)> = histograms
+        .filter_map(|row| Some((row, charts::histogram(view, row)?)))
         .take(HISTOGRAMS)
         .collect();
-    if !drawn.is_empty() {
-        let cards = drawn.join("\n");
-        let _ = writeln!(
-            text,
-            "<section><h2>How long one exit took{suffix}</h2>\n<p class=\"dim\">Exits by handling time, of the reasons that took the most.</p>\n<div class=\"cards\">{cards}</div></section>"
-        );
+    html! {
+        section {
+            h2 { "In words" (suffix) }
+            dl {
+                @for (question, answer) in facts.answers() {
+                    dt { (question) }
+                    dd { (answer) }
+                }
+            }
+        }
+        (bars("The most frequent reasons", &suffix, facts, |row| row.exits, &|_, row| grouped(row.exits)))
+        (bars(
+            "The reasons that took the most time",
+            &suffix,
+            facts,
+            |row| row.cycles,
+            &|view, row| clock(view, row.cycles),
+        ))
+        @if let Some(chart) = charts::rates(facts) {
+            section {
+                h2 { "Exits a second" (suffix) }
+                p.key {
+                    span { b style="background:var(--ink)" {} "All exits" }
+                    @for (row, color) in facts.most(|row| row.exits).iter().zip(SERIES) {
+                        span { b style={ "background:" (css(color)) } {} (row.name) }
+                    }
+                }
+                (PreEscaped(chart))
+            }
+        }
+        @if !histograms.is_empty() {
+            section {
+                h2 { "How long one exit took" (suffix) }
+                p.dim { "Exits by handling time, of the reasons that took the most." }
+                .cards {
+                    @for (row, chart) in &histograms {
+                        .card { h3 { (row.name) } (PreEscaped(chart)) }
+                    }
+                }
+            }
+        }
+        (table(facts, &suffix))
     }
-    text + &table(facts, &suffix)
 }
 
 fn clock(view: &View, cycles: u64) -> String {
@@ -174,58 +170,85 @@ fn clock(view: &View, cycles: u64) -> String {
 
 type Shown<'a> = &'a dyn Fn(&View, &Row) -> String;
 
-fn bars(title: &str, facts: &Facts, key: fn(&Row) -> u64, shown: Shown<'_>) -> String {
+fn bars(
+    title: &str,
+    suffix: &str,
+    facts: &Facts,
+    key: fn(&Row) -> u64,
+    shown: Shown<'_>,
+) -> Markup {
     let rows = facts.most(key);
-    let Some(most) = rows.first().map(|row| key(row)) else {
-        return String::new();
-    };
+    let most = rows.first().map_or(1, |row| key(row));
     let whole = key(&facts.added.total);
-    let mut text = format!("<section><h2>{title}</h2>\n<table class=\"bars\">\n");
-    for row in rows.iter().take(BARS) {
-        let width = key(row) as f64 / most as f64 * 100.0;
-        let _ = writeln!(
-            text,
-            "<tr><td class=\"w\">{}</td><td class=\"b\"><i style=\"width:{width:.2}%\"></i></td><td>{}</td><td>{}</td></tr>",
-            escape(&row.name),
-            shown(&facts.added, row),
-            escape(&percent(key(row), whole))
-        );
+    let width = |row: &Row| format!("width:{:.2}%", key(row) as f64 / most as f64 * 100.0);
+    html! {
+        @if !rows.is_empty() {
+            section {
+                h2 { (title) (suffix) }
+                table.bars {
+                    @for row in rows.iter().take(BARS) {
+                        tr {
+                            td.w { (row.name) }
+                            td.b { i style=(width(row)) {} }
+                            td { (shown(&facts.added, row)) }
+                            td { (percent(key(row), whole)) }
+                        }
+                    }
+                }
+            }
+        }
     }
-    text + "</table></section>\n"
 }
 
-fn table(facts: &Facts, suffix: &str) -> String {
-    let view = &facts.added;
-    let mut text = format!(
-        "<section><h2>All reasons that occurred{suffix}</h2>\n<div class=\"scroll\"><table>\n<tr><th>no.</th>\
-         <th class=\"w\">reason</th><th>exits</th><th>share</th><th>time</th><th>average</th><th>p50 &le;</th>\
-         <th>p99 &le;</th><th>blocked</th><th>userspace</th></tr>\n"
-    );
-    let mut line = |row: &Row, class: &str, number: String| {
-        let known = |cycles: Option<u64>| cycles.map_or("-".into(), |cycles| clock(view, cycles));
-        let _ = writeln!(
-            text,
-            "<tr{class}><td>{number}</td><td class=\"w\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            escape(&row.name),
-            grouped(row.exits),
-            escape(&percent(row.exits, view.total.exits)),
-            clock(view, row.cycles),
-            known(row.average()),
-            known(row.quantile(0.5)),
-            known(row.quantile(0.99)),
-            known((!view.counts_only).then_some(row.blocked)),
-            known((!view.counts_only).then_some(row.userspace)),
-        );
-    };
-    for row in facts.most(|row| row.exits) {
-        line(row, "", row.reason.to_string());
+fn table(facts: &Facts, suffix: &str) -> Markup {
+    let heads = [
+        "exits",
+        "share",
+        "time",
+        "average",
+        "p50 \u{2264}",
+        "p99 \u{2264}",
+        "blocked",
+        "userspace",
+    ];
+    html! {
+        section {
+            h2 { "All reasons that occurred" (suffix) }
+            .scroll {
+                table {
+                    tr {
+                        th { "no." }
+                        th.w { "reason" }
+                        @for head in heads { th { (head) } }
+                    }
+                    @for row in facts.most(|row| row.exits) {
+                        tr { td { (row.reason) } (cells(&facts.added, row)) }
+                    }
+                    tr.sum { td {} (cells(&facts.added, &facts.added.total)) }
+                }
+            }
+        }
     }
-    line(&view.total, " class=\"sum\"", String::new());
-    text + "</table></div></section>\n"
 }
 
-/// Side by side: counts, rates, and how they relate to the first.
-fn compared(all: &[Facts]) -> String {
+fn cells(view: &View, row: &Row) -> Markup {
+    let known = |cycles: Option<u64>| cycles.map_or("-".into(), |cycles| clock(view, cycles));
+    let more = |cycles: u64| known((!view.counts_only).then_some(cycles));
+    html! {
+        td.w { (row.name) }
+        td { (grouped(row.exits)) }
+        td { (percent(row.exits, view.total.exits)) }
+        td { (clock(view, row.cycles)) }
+        td { (known(row.average())) }
+        td { (known(row.quantile(0.5))) }
+        td { (known(row.quantile(0.99))) }
+        td { (more(row.blocked)) }
+        td { (more(row.userspace)) }
+    }
+}
+
+/// Side by side: counts, times, and how the rates relate to the first.
+fn compared(all: &[Facts]) -> Markup {
     let mut numbers: Vec<u32> = all
         .iter()
         .flat_map(|facts| facts.most(|row| row.exits))
@@ -234,77 +257,50 @@ fn compared(all: &[Facts]) -> String {
     numbers.sort_unstable();
     numbers.dedup();
     let exits = |facts: &Facts, number: u32| facts.added.row(number).map_or(0, |row| row.exits);
-    let most = |number: &u32| {
-        all.iter()
-            .map(|facts| exits(facts, *number))
-            .max()
-            .unwrap_or(0)
-    };
+    let most = |number: &u32| all.iter().map(|facts| exits(facts, *number)).max();
     numbers.sort_by_key(|number| std::cmp::Reverse(most(number)));
-    let mut text = "<section><h2>Side by side</h2>\n<div class=\"scroll\"><table>\n<tr><th>no.</th><th class=\"w\">reason</th>".to_string();
-    for (place, facts) in all.iter().enumerate() {
-        let _ = write!(text, "<th>{}</th><th>time</th>", escape(&facts.name));
-        if place != 0 {
-            text += "<th>change</th>";
-        }
-    }
-    text += "</tr>\n";
-    for number in numbers {
-        let name = Row::named(number).name;
-        let _ = write!(
-            text,
-            "<tr><td>{number}</td><td class=\"w\">{}</td>",
-            escape(&name)
-        );
-        for (place, facts) in all.iter().enumerate() {
-            let cycles = facts.added.row(number).map_or(0, |row| row.cycles);
-            let _ = write!(
-                text,
-                "<td>{}</td><td>{}</td>",
-                grouped(exits(facts, number)),
-                clock(&facts.added, cycles)
-            );
-            if place != 0 {
-                let _ = write!(
-                    text,
-                    "<td>{}</td>",
-                    change(exits(&all[0], number), exits(facts, number))
-                );
+    html! {
+        section {
+            h2 { "Side by side" }
+            p.dim { "The changes are of the exits a second." }
+            .scroll {
+                table {
+                    tr {
+                        th { "no." }
+                        th.w { "reason" }
+                        @for (place, facts) in all.iter().enumerate() {
+                            th { (facts.name) }
+                            th { "time" }
+                            @if place != 0 { th { "change" } }
+                        }
+                    }
+                    @for number in numbers {
+                        tr {
+                            td { (number) }
+                            td.w { (Row::named(number).name) }
+                            (pairs(all, |facts| facts.added.row(number)))
+                        }
+                    }
+                    tr.sum {
+                        td {}
+                        td.w { "All exits" }
+                        (pairs(all, |facts| Some(&facts.added.total)))
+                    }
+                }
             }
         }
-        text += "</tr>\n";
     }
-    text += "<tr class=\"sum\"><td></td><td class=\"w\">All exits</td>";
-    for (place, facts) in all.iter().enumerate() {
-        let total = &facts.added.total;
-        let _ = write!(
-            text,
-            "<td>{}</td><td>{}</td>",
-            grouped(total.exits),
-            clock(&facts.added, total.cycles)
-        );
-        if place != 0 {
-            let _ = write!(
-                text,
-                "<td>{}</td>",
-                change(all[0].added.total.exits, total.exits)
-            );
-        }
-    }
-    text + "</tr>\n</table></div></section>\n"
 }
 
-fn change(before: u64, after: u64) -> String {
-    match (before, after) {
-        (0, 0) => "-".into(),
-        (0, _) => "new".into(),
-        (_, 0) => "gone".into(),
-        _ => {
-            let times = after as f64 / before as f64;
-            match times {
-                _ if times >= 10.0 => format!("&times;{times:.0}"),
-                _ if times >= 0.1 => format!("&times;{times:.2}"),
-                _ => format!("&times;{times:.4}"),
+fn pairs<'f>(all: &'f [Facts], row: impl Fn(&'f Facts) -> Option<&'f Row>) -> Markup {
+    let figures = |facts| row(facts).map_or((0, 0), |row| (row.exits, row.cycles));
+    html! {
+        @for (place, facts) in all.iter().enumerate() {
+            @let (exits, cycles) = figures(facts);
+            td { (grouped(exits)) }
+            td { (clock(&facts.added, cycles)) }
+            @if place != 0 {
+                td { (change((&all[0], figures(&all[0]).0), (facts, exits))) }
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use crate::host::Vm;
 use crate::watch::model::Model;
 
 /// The keys, for the help.
@@ -22,12 +23,16 @@ pub(super) const HELP: [(&str, &str); 9] = [
 ];
 
 /// Whether to go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
     /// Go on.
     Stay,
     /// End.
     Quit,
+    /// Show this VM.
+    Open(Vm),
+    /// Show all VMs again.
+    Back,
 }
 
 /// Does what a key says.

@@ -72,7 +72,7 @@ impl Model {
     /// Takes the next view.
     pub fn update(&mut self, view: View) {
         self.updates = self.updates.wrapping_add(1);
-        let seconds = view.unix_ms.saturating_sub(self.now.unix_ms).max(1) as f64 / 1e3;
+        let seconds = view.seconds_after(&self.now).max(1e-3);
         match view.since(&self.now) {
             Some(added) => {
                 let rate = added.total.exits as f64 / seconds;
@@ -101,41 +101,45 @@ impl Model {
     /// The rows to show, in order.
     pub fn lines(&self) -> Vec<Line> {
         let added = self.added();
-        let all = |row: &Row| match self.sort {
-            Sort::Time => row.cycles,
-            Sort::Count | Sort::Number => row.exits,
-        };
+        let filter = self.filter.to_lowercase();
         let fits = |row: &&Row| {
-            let filter = self.filter.to_lowercase();
             row.name.to_lowercase().contains(&filter) || row.symbol.to_lowercase().contains(&filter)
         };
-        let mut lines: Vec<Line> = added
+        let mut lines: Vec<(u64, Line)> = added
             .reasons
             .iter()
             .filter(|row| !row.is_empty())
             .filter(fits)
             .map(|row| {
                 let step = self.step.as_ref();
-                let last =
-                    step.and_then(|(view, seconds)| Some((view.row(row.reason)?, view, seconds)));
-                Line {
-                    row: row.clone(),
-                    rate: last.map_or(0.0, |(row, _, seconds)| row.exits as f64 / seconds),
-                    share: last.map_or(0.0, |(row, view, _)| {
-                        all(row) as f64 / all(&view.total).max(1) as f64
-                    }),
-                }
+                let last = step.and_then(|(view, seconds)| {
+                    let last = view.row(row.reason)?;
+                    let key = self.figure(last);
+                    let all = self.figure(&view.total).max(1);
+                    Some((key, last.exits as f64 / seconds, key as f64 / all as f64))
+                });
+                let (key, rate, share) = last.unwrap_or_default();
+                let row = row.clone();
+                (key, Line { row, rate, share })
             })
             .collect();
-        lines.sort_by_key(|line| {
-            let key = if self.sort == Sort::Number {
-                0
-            } else {
-                all(&line.row)
+        // By what the last interval had; by all since the base only where that is the same.
+        lines.sort_by_key(|(key, line)| {
+            let keys = match self.sort {
+                Sort::Number => (0, 0),
+                Sort::Time | Sort::Count => (*key, self.figure(&line.row)),
             };
-            (Reverse(key), line.row.reason)
+            (Reverse(keys), line.row.reason)
         });
-        lines
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// The figure by which rows are sorted, and of which their share is told.
+    fn figure(&self, row: &Row) -> u64 {
+        match self.sort {
+            Sort::Time => row.cycles,
+            Sort::Count | Sort::Number => row.exits,
+        }
     }
 
     /// The row that is marked: the first unless one was chosen.

@@ -9,6 +9,7 @@ use ratatui::widgets::{Clear, Paragraph, Row, Sparkline, Table, TableState};
 use ratatui::Frame;
 
 use crate::args::Sort;
+use crate::table::{self, figures, words, Column};
 use crate::units::{grouped, percent, time};
 use crate::view::Bucket;
 use crate::watch::keys::HELP;
@@ -17,6 +18,11 @@ use crate::watch::model::{Line as Reason, Model};
 /// Rows of the histogram, at most, and the least height at which it is shown.
 const HISTOGRAM: u16 = 10;
 const TALL: u16 = 20;
+/// The place of the reason's name, to how many columns it may be cut where there is little
+/// room, and the width of the longest bar.
+const NAME: usize = 1;
+const SHORT_NAME: usize = 18;
+const LONGEST_BAR: usize = 30;
 
 /// Draws it.
 pub fn draw(frame: &mut Frame<'_>, model: &Model) {
@@ -95,53 +101,78 @@ fn draw_rates(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     frame.render_widget(Sparkline::default().data(newest), area);
 }
 
-fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Reason], chosen: usize) {
-    let view = model.now();
-    let clock = |cycles| view.nanoseconds(cycles).map_or_else(|| "-".into(), time);
-    let right = |text: String| Cell::from(Line::from(text).right_aligned());
-    let bar_width = usize::from(area.width.saturating_sub(77)).clamp(8, 30);
-    let rows = lines.iter().map(|line| {
-        let row = &line.row;
-        let filled = (line.share * bar_width as f64).round() as usize;
-        Row::new([
-            right(row.reason.to_string()),
-            Cell::from(row.name.clone()),
-            right(grouped(row.exits)),
-            right(whole(line.rate)),
-            right(clock(row.cycles)),
-            right(row.average().map_or_else(|| "-".into(), clock)),
-            right(format!("{:.0}%", line.share * 100.0)),
-            Cell::from("\u{2588}".repeat(filled.min(bar_width))),
-        ])
-    });
-    let of = match model.sort() {
+/// The columns of the table; the bar takes what is left.
+fn columns(sort: Sort) -> [Column; 7] {
+    let of = match sort {
         Sort::Time => "of time",
         Sort::Count | Sort::Number => "of exits",
     };
-    let head = ["no.", "reason", "exits", "exits/s", "time", "average", of];
-    let head = head.iter().enumerate().map(|(place, title)| match place {
-        1 => Cell::from(*title),
-        _ => right((*title).into()),
+    [
+        figures("no.", 5),
+        words("reason"),
+        figures("exits", 2),
+        figures("exits/s", 0),
+        figures("time", 3),
+        figures("average", 4),
+        figures(of, 1),
+    ]
+}
+
+fn cells(model: &Model, line: &Reason) -> Vec<String> {
+    let (row, view) = (&line.row, model.now());
+    let clock = |cycles| view.nanoseconds(cycles).map_or_else(|| "-".into(), time);
+    vec![
+        row.reason.to_string(),
+        row.name.to_string(),
+        grouped(row.exits),
+        whole(line.rate),
+        clock(row.cycles),
+        row.average().map_or_else(|| "-".into(), clock),
+        format!("{:.0}%", line.share * 100.0),
+    ]
+}
+
+fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Reason], chosen: usize) {
+    let columns = columns(model.sort());
+    let rows: Vec<Vec<String>> = lines.iter().map(|line| cells(model, line)).collect();
+    let room = usize::from(area.width);
+    // A figure is shown whole or not at all; only names may be cut.
+    let mut widths = table::widths(&columns, &rows);
+    let name = widths[NAME];
+    widths[NAME] = name.min(SHORT_NAME);
+    let shown = table::that_fit(&columns, &widths, Some(room));
+    let taken: usize = shown.iter().map(|&place| widths[place] + table::GAP).sum();
+    widths[NAME] = name.min(widths[NAME] + room.saturating_sub(taken.saturating_sub(table::GAP)));
+    let taken: usize = shown.iter().map(|&place| widths[place] + table::GAP).sum();
+    let bar_width = room.saturating_sub(taken).min(LONGEST_BAR);
+    let aligned = |place: usize, text: String| match columns[place].left {
+        true => Line::from(text),
+        false => Line::from(text).right_aligned(),
+    };
+    let cells = rows.iter().zip(lines).map(|(cells, line)| {
+        let filled = (line.share * bar_width as f64).round() as usize;
+        let bar = Cell::from("\u{2588}".repeat(filled.min(bar_width)));
+        let figures = shown
+            .iter()
+            .map(|&place| Cell::from(aligned(place, cells[place].clone())));
+        Row::new(figures.chain([bar]))
     });
-    let widths = [
-        Constraint::Length(3),
-        Constraint::Min(18),
-        Constraint::Length(12),
-        Constraint::Length(8),
-        Constraint::Length(7),
-        Constraint::Length(7),
-        Constraint::Length(8),
-        Constraint::Length(bar_width as u16),
-    ];
-    let table = Table::new(rows, widths)
+    let head = shown
+        .iter()
+        .map(|&place| Cell::from(aligned(place, columns[place].title.into())));
+    let limits = shown
+        .iter()
+        .map(|&place| Constraint::Length(widths[place] as u16))
+        .chain([Constraint::Length(bar_width as u16)]);
+    let table = Table::new(cells, limits)
         .header(Row::new(head).style(bold()))
-        .column_spacing(1)
+        .column_spacing(table::GAP as u16)
         .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
     let mut state = TableState::new().with_selected((!lines.is_empty()).then_some(chosen));
     frame.render_stateful_widget(table, area, &mut state);
     // A reversed bar would look like none.
     let bar = Rect {
-        x: area.right().saturating_sub(bar_width as u16),
+        x: area.x + taken.min(room) as u16,
         y: area.y + 1 + chosen.saturating_sub(state.offset()) as u16,
         width: bar_width as u16,
         height: 1,

@@ -228,13 +228,11 @@ pub fn run(machine: &Machine, words: &[&str]) -> (Result<u8>, String) {
 pub fn run_wide(machine: &Machine, words: &[&str], width: Option<usize>) -> (Result<u8>, String) {
     let cli = Cli::try_parse_from(["vmxscope"].iter().chain(words)).unwrap();
     let mut printed = Vec::new();
-    let mut out = Output {
-        to: &mut printed,
-        look: Look {
-            width,
-            ..Look::PLAIN
-        },
+    let look = Look {
+        width,
+        ..Look::PLAIN
     };
+    let mut out = Output::new(&mut printed, look);
     let result = vmxscope::run(&cli, machine, &mut out);
     (result, String::from_utf8(printed).unwrap())
 }
@@ -253,13 +251,15 @@ pub fn failure(machine: &Machine, words: &[&str]) -> (u8, String) {
     (error.status(), error.to_string())
 }
 
-/// A view without the time at which it was read.
+/// A view without the times at which it was read.
 pub fn steady(text: &str) -> String {
-    let lines = text
-        .lines()
-        .map(|line| match line.split_once("\"unix_ms\": ") {
-            Some((before, _)) => format!("{before}\"unix_ms\": 0,\n"),
+    let timeless = |line: &str| {
+        let times = ["\"unix_ms\": ", "\"monotonic_ns\": "];
+        let time = times.into_iter().find(|time| line.contains(time));
+        match time.and_then(|time| Some((time, line.split_once(time)?))) {
+            Some((time, (before, _))) => format!("{before}{time}0,\n"),
             None => format!("{line}\n"),
-        });
-    lines.collect()
+        }
+    };
+    text.lines().map(timeless).collect()
 }

@@ -4,7 +4,7 @@
 use exit_stats::abi::{self, Selector};
 use exit_stats::reader::{CpuidReader, Reader};
 
-use crate::view::{Known, Row, View};
+use crate::view::{Availability, Row, View};
 
 /// Fills a view from a snapshot by asking only for the reasons of which the view
 /// before had exits. The sums tell whether these are all still: `None` if another
@@ -26,9 +26,11 @@ pub(super) fn read<T: CpuidReader>(
     view.total.cycles = ask(abi::TOTAL, abi::CYCLES)?;
     for before in &last.reasons {
         let mut row = Row::named(before.reason);
-        row.state = before.state.filter(|state| *state == Known::NotEnabled);
+        row.state = before
+            .state
+            .filter(|state| *state == Availability::NotEnabled);
         if before.exits != 0 {
-            row.state = Some(Known::Enabled);
+            row.state = Some(Availability::Enabled);
             row.exits = ask(row.reason, abi::EXITS)?;
             row.cycles = match row.exits == before.exits {
                 true => before.cycles,

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `vmxscope exits`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Form, Sort, SourceArgs};
+
+/// The options.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "\
+Examples:
+  vmxscope exits                        the reasons that occurred, the dearest first
+  vmxscope exits --sort count --top 5   the five most frequent
+  vmxscope exits --reason hlt           one reason, with its histogram
+  vmxscope exits --json > before.json   save them; --from before.json shows them again
+  vmxscope exits --vm web1              on a host, as root: one of its VMs
+  vmxscope exits --qmp /run/web1.qmp --per-vcpu
+
+time, average, p50 and p99 are of the handling in the host. blocked is how long the guest then
+slept, and userspace how long the VMM (such as QEMU) worked for it. p50 and p99 are the ends of
+the histogram's buckets: that many percent of the exits took at most so long.")]
+pub struct ExitsArgs {
+    /// Sort by this
+    #[arg(long, value_name = "KEY", default_value = "time")]
+    pub sort: Sort,
+    /// Show no more than N reasons
+    #[arg(short = 'n', long, value_name = "N")]
+    pub top: Option<usize>,
+    /// Show this reason only, with its histogram: a number, or a name such as hlt or EPT_VIOLATION
+    #[arg(long, value_name = "NAME|N")]
+    pub reason: Vec<String>,
+    /// With --qmp: each vCPU by itself
+    #[arg(long, requires = "qmp",
+          conflicts_with_all = ["vcpu", "cpu", "layout", "vm", "host", "root"])]
+    pub per_vcpu: bool,
+    /// Show also the reasons that did not occur
+    #[arg(long)]
+    pub all: bool,
+    /// Where the figures come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Show what `vmxscope exits --json` saved, instead; - is standard input
+    #[arg(long, value_name = "FILE", help_heading = "Source",
+          conflicts_with_all = ["cpu", "layout", "vm", "host", "qmp", "root", "vcpu", "per_vcpu"])]
+    pub from: Option<PathBuf>,
+    /// The form of the output.
+    #[command(flatten)]
+    pub form: Form,
+}
