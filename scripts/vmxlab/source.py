@@ -71,7 +71,7 @@ def _find(series: str, folder: Path) -> None:
     if not found:
         raise LabError(f"the Debian archive has no kernel {series}",
                        f"Its suites {', '.join(debian.SUITES)} are asked. Name a tree of "
-                       "your own with KERNEL_TREE=, or a mirror that has them with VMXSCOPE_MIRROR=.")
+                       "your own with KERNEL_TREE=, or a mirror with VMXSCOPE_MIRROR=.")
     version = found[0]
     headers = next(n for n in apt.depends("linux-headers-amd64", version)
                    if n.startswith("linux-headers-"))

@@ -42,7 +42,8 @@ RUN_ELSEWHERE = {
     "make patch KERNEL_TREE=~/linux-6.12":
         LAB + "test_series.py::test_it_goes_on_and_out_and_leaves_the_tree_as_it_was",
     "make kvm KDIR=/usr/src/linux-headers-6.12.117+deb13-amd64 OUT=out/kvm":
-        LAB + "test_kvm_modules.py::test_make_kvm_builds_without_a_warning_and_every_import_is_there",
+        LAB + "test_kvm_modules.py::"
+        "test_make_kvm_builds_without_a_warning_and_every_import_is_there",
     "make export-series OUT=/tmp/series":
         LAB + "test_series.py::test_make_export_series_writes_where_it_is_told",
     "rmmod kvm_intel kvm":
