@@ -44,13 +44,13 @@ fn any_caps() -> impl Strategy<Value = Capabilities> {
 fn by_definition(section: &Section, source: &Msr, caps: &Capabilities, n: u32) -> (bool, bool) {
     let value = |msr: &Msr| caps.state(msr).raw().unwrap();
     if let Section::Fixed { fixed0, fixed1 } = section {
-        return (value(fixed1) >> n & 1 == 1, value(fixed0) >> n & 1 == 0);
+        return ((value(fixed1) >> n) & 1 == 1, (value(fixed0) >> n) & 1 == 0);
     }
     let value = value(source);
     match source.kind {
         Kind::Allowed01 { .. } if n > 31 => (false, true),
-        Kind::Allowed01 { .. } => (value >> (n + 32) & 1 == 1, value >> n & 1 == 0),
-        _ => (value >> n & 1 == 1, true),
+        Kind::Allowed01 { .. } => ((value >> (n + 32)) & 1 == 1, (value >> n) & 1 == 0),
+        _ => ((value >> n) & 1 == 1, true),
     }
 }
 
@@ -65,7 +65,7 @@ proptest! {
                 let n = u32::from(decoded.bit);
                 let expected = by_definition(section, source, &caps, n);
                 prop_assert_eq!((decoded.answer.can_set, decoded.answer.can_clear), expected);
-                prop_assert_eq!(decoded.control.is_some(), source.named() >> n & 1 == 1);
+                prop_assert_eq!(decoded.control.is_some(), (source.named() >> n) & 1 == 1);
                 if decoded.control.is_none() {
                     prop_assert!(expected != (false, true), "bit {} says nothing", n);
                 }
@@ -75,11 +75,11 @@ proptest! {
                 let answer = by_definition(section, source, &caps, n);
                 let expected = match source.kind {
                     Kind::Allowed01 { default1, .. } => {
-                        n < 32 && default1 >> n & 1 == 1 && answer == (true, false)
+                        n < 32 && (default1 >> n) & 1 == 1 && answer == (true, false)
                     }
-                    _ => controls.ignored() >> n & 1 == 1 && answer == (true, true),
+                    _ => (controls.ignored() >> n) & 1 == 1 && answer == (true, true),
                 };
-                said >> n & 1 == 1 || answer == (false, true) || expected
+                (said >> n) & 1 == 1 || answer == (false, true) || expected
             });
             prop_assert!(quiet, "{:?} drops a bit", source.name);
         }
@@ -205,31 +205,35 @@ const FAULTS: &[Fault] = &[
     ),
     (
         0x48e,
-        |v, _| v ^ 1 << (32 + 7),
+        |v, _| v ^ (1 << (32 + 7)),
         "what may be 1 differs from the plain MSR: 0x80 (HLT exiting)",
     ),
     (
         0x490,
-        |v, _| v ^ 1 << 9,
+        |v, _| v ^ (1 << 9),
         "what must be 1 differs from the plain MSR: 0x200 (IA-32e mode guest)",
     ),
     (
         0x48b,
-        |v, n| v | 1 << (n % 32),
+        |v, n| v | (1 << (n % 32)),
         "PROCBASED_CTLS2: reserved bits are 1",
     ),
     (
         0x480,
-        |v, _| v | 1 << 31,
+        |v, _| v | (1 << 31),
         "BASIC: reserved bits are 1: 0x80000000",
     ),
     (0x480, |v, _| v & !(0x1fff << 32), "VMCS region of 0 bytes"),
-    (0x480, |v, _| v | 0x1fff << 32, "VMCS region of 8191 bytes"),
-    (0x480, |v, _| v | 1 << 50, "VMCS memory type"),
-    (0x485, |v, _| v | 0x1ff << 16, "511 CR3-target values"),
+    (
+        0x480,
+        |v, _| v | (0x1fff << 32),
+        "VMCS region of 8191 bytes",
+    ),
+    (0x480, |v, _| v | (1 << 50), "VMCS memory type"),
+    (0x485, |v, _| v | (0x1ff << 16), "511 CR3-target values"),
     (
         0x485,
-        |v, n| v | 1 << [10, 13, 31][n as usize % 3],
+        |v, n| v | (1 << [10, 13, 31][n as usize % 3]),
         "MISC: reserved bits are 1",
     ),
     (

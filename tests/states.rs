@@ -88,7 +88,7 @@ fn bits_that_the_table_does_not_know_are_logged() {
     // Settable, fixed to 1, and of the default1 class without having to be 1.
     for index in [0x481, 0x48d] {
         *msrs.get_mut(&index).unwrap() |= 1 << (32 + 20);
-        *msrs.get_mut(&index).unwrap() |= 1 << (32 + 21) | 1 << 21;
+        *msrs.get_mut(&index).unwrap() |= (1 << (32 + 21)) | (1 << 21);
     }
     *msrs.get_mut(&0x48d).unwrap() &= !(1 << 4);
     *msrs.get_mut(&0x480).unwrap() |= 1 << 57;
@@ -126,7 +126,7 @@ fn a_control_that_vm_entry_would_refuse_is_a_violation() {
         let found = |caps: &Capabilities| audit(caps).any(|v| v.to_string().contains(&expected));
         assert!(found(&caps), "{expected}");
         let both = if has.msr == lacks.msr {
-            1 << has.bit | 1 << lacks.bit
+            (1 << has.bit) | (1 << lacks.bit)
         } else {
             1 << lacks.bit
         };

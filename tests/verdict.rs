@@ -36,7 +36,7 @@ fn the_verdict_says_why() {
         "VMX is usable: enabled and locked in IA32_FEATURE_CONTROL; no hypervisor; VMCS revision 0x2b"
     );
     assert_eq!(
-        verdict(&kvm, set(0x480, 0xda0400 << 32 | 0x11e5_7ed0)),
+        verdict(&kvm, set(0x480, (0xda0400 << 32) | 0x11e5_7ed0)),
         "VMX is usable: enabled and locked in IA32_FEATURE_CONTROL; under hypervisor KVMKVMKVM; VMCS revision 0x11e57ed0 looks like KVM's"
     );
     assert!(verdict(&kvm, |_| ())
@@ -95,7 +95,7 @@ fn cpuid_is_read_as_the_sdm_has_it() {
     let word = |text: &[u8; 4]| u32::from_le_bytes(*text);
     let cpuid = |leaf: u32, _| match leaf {
         0 => [7, word(b"  Sh"), word(b"ai  "), word(b"angh")],
-        1 => [0, 0, 1 << 5 | 1 << 6 | 1 << 31, 0],
+        1 => [0, 0, (1 << 5) | (1 << 6) | (1 << 31), 0],
         7 => [0, 1 << 2, 0, 0],
         0x4000_0000 => [0, word(b"Micr"), word(b"osof"), word(b"t Hv")],
         _ => panic!("leaf {leaf:#x}"),

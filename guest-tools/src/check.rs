@@ -87,7 +87,9 @@ fn discovery(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Verdict {
     match interface {
         _ if interface.tsc_khz == 0 => Err(format!("{text}: there is no frequency")),
         _ if interface.reasons == 0 => Err(format!("{text}: there are no reasons")),
-        _ if interface.fields & 1 << abi::EXITS == 0 => Err(format!("{text}: no exits are served")),
+        _ if interface.fields & (1 << abi::EXITS) == 0 => {
+            Err(format!("{text}: no exits are served"))
+        }
         _ => Ok(text),
     }
 }

@@ -474,7 +474,7 @@ fn as_vmxcap(values: &BTreeMap<u32, u64>) -> String {
             .find(|section| section.msrs().0.index == index)
             .unwrap();
         for control in section.msrs().0.controls() {
-            let bit = |index, half: u32| values[&index] >> (half + u32::from(control.bit)) & 1;
+            let bit = |index, half: u32| (values[&index] >> (half + u32::from(control.bit))) & 1;
             let word = match (bit(index, 32), bit(index, 0), bit(true_index, 0)) {
                 (0, _, _) => "no",
                 (_, _, 1) => "forced",
@@ -526,8 +526,8 @@ proptest! {
             // A value of 0 is what vmxcap prints for an MSR that is not there.
             let may = may[place] | default1 | 0x8000_0088;
             let must = must[place] & may & if index == 0x48b { 0 } else { !0 };
-            values.insert(index, u64::from(may) << 32 | u64::from(must | default1));
-            values.insert(true_index, u64::from(may) << 32 | u64::from(must));
+            values.insert(index, (u64::from(may) << 32) | u64::from(must | default1));
+            values.insert(true_index, (u64::from(may) << 32) | u64::from(must));
         }
         let known = Known::of_values("values", &values);
         let again = read(&as_vmxcap(&values));

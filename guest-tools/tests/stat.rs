@@ -240,7 +240,7 @@ fn wait_for_handler(pid: u32) {
             .find_map(|line| line.strip_prefix("SigCgt:\t"))
             .unwrap();
         let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
-        if caught & 1 << 14 != 0 && caught & 1 << 1 != 0 {
+        if caught & (1 << 14) != 0 && caught & (1 << 1) != 0 {
             return;
         }
         assert!(Instant::now() < deadline, "{status}");

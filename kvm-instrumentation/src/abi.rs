@@ -67,15 +67,15 @@ pub const BUCKET: u32 = 0x40;
 pub const SNAPSHOT: u32 = 0x7fff;
 
 /// ECX of leaf [`DISCOVERY`] subleaf 1: bit n is set if field n is served.
-pub const FIELDS: u32 = 1 << EXITS
-    | 1 << CYCLES
-    | 1 << MIN
-    | 1 << MAX
-    | 1 << BLOCKED
-    | 1 << USER
-    | 1 << STATE
-    | 1 << L2
-    | 1 << DROPPED;
+pub const FIELDS: u32 = (1 << EXITS)
+    | (1 << CYCLES)
+    | (1 << MIN)
+    | (1 << MAX)
+    | (1 << BLOCKED)
+    | (1 << USER)
+    | (1 << STATE)
+    | (1 << L2)
+    | (1 << DROPPED);
 
 /// Whether a reason can occur in a VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +173,7 @@ impl Selector {
 
     /// Makes ECX; bits that do not fit are cut off.
     pub const fn encode(self) -> u32 {
-        (self.reason & 0xffff) | (self.field & 0x7fff) << 16 | (self.snapshot as u32) << 31
+        (self.reason & 0xffff) | ((self.field & 0x7fff) << 16) | ((self.snapshot as u32) << 31)
     }
 }
 
@@ -225,18 +225,18 @@ impl Regs {
     /// Decodes the exits of one of the four leaves.
     #[inline]
     pub const fn exits(self) -> u64 {
-        (self.edx as u64) << 32 | self.eax as u64
+        ((self.edx as u64) << 32) | self.eax as u64
     }
 
     /// Decodes the cycles of one of the four leaves.
     #[inline]
     pub const fn cycles(self) -> u64 {
-        (self.ebx as u64) << 32 | self.ecx as u64
+        ((self.ebx as u64) << 32) | self.ecx as u64
     }
 
     /// Decodes the value of the extension leaf.
     #[inline]
     pub const fn value(self) -> u64 {
-        (self.ebx as u64) << 32 | self.eax as u64
+        ((self.ebx as u64) << 32) | self.eax as u64
     }
 }

@@ -36,7 +36,7 @@ impl Config {
     /// Returns the state of a reason.
     pub fn state(&self, reason: u32) -> State {
         let word = self.enabled.get((reason >> 6) as usize);
-        let enabled = word.is_some_and(|word| word >> (reason & 63) & 1 != 0);
+        let enabled = word.is_some_and(|word| (word >> (reason & 63)) & 1 != 0);
         match (reason::is_defined(reason), enabled) {
             (false, _) => State::Undefined,
             (true, false) => State::NotEnabled,
@@ -113,7 +113,7 @@ impl Query {
                 let [ebx, ecx, edx] = abi::SIGNATURE;
                 Regs {
                     eax: abi::VERSION
-                        | (config.layout & 0xff) << 8
+                        | ((config.layout & 0xff) << 8)
                         | flag(config.host_scope, abi::HOST_SCOPE)
                         | flag(config.hist, abi::HISTOGRAMS),
                     ebx,
@@ -189,8 +189,8 @@ impl Query {
 
     fn ready(regs: Regs) -> (Self, Step) {
         let query = Self {
-            value: u64::from(regs.ebx) << 32 | u64::from(regs.eax),
-            second: u64::from(regs.edx) << 32 | u64::from(regs.ecx),
+            value: (u64::from(regs.ebx) << 32) | u64::from(regs.eax),
+            second: (u64::from(regs.edx) << 32) | u64::from(regs.ecx),
             shape: shape::READY,
             step: Step::Ready as u32,
             ..Self::default()

@@ -125,7 +125,7 @@ impl<T: CpuidReader> Reader<T> {
         if version != abi::VERSION {
             return Err(ProbeError::Version(version));
         }
-        let layout = eax >> 8 & 0xff;
+        let layout = (eax >> 8) & 0xff;
         let layout = Layout::from_number(layout).ok_or(ProbeError::Layout(layout))?;
         let size = cpu.cpuid(abi::DISCOVERY, 1);
         let interface = Interface {
@@ -241,7 +241,7 @@ impl<T: CpuidReader> Reader<T> {
     /// A field that the host does not serve is 0.
     pub fn figures(&self, reason: u32, snapshot: bool) -> Option<Figures> {
         let get = |field: u32| {
-            if self.interface.fields >> field & 1 == 0 {
+            if (self.interface.fields >> field) & 1 == 0 {
                 return Some(0);
             }
             self.select(Selector {

@@ -65,10 +65,10 @@ fn the_four_leaves_give_totals_and_reasons_in_the_registers_of_the_assignment() 
 #[test]
 fn counts_of_more_than_32_bits_use_edx() {
     assert_eq!(
-        Regs::from_totals(5 << 32 | 6, 7 << 32 | 8),
+        Regs::from_totals((5 << 32) | 6, (7 << 32) | 8),
         regs(6, 7, 8, 5)
     );
-    assert_eq!(Regs::from_value(7 << 32 | 8), regs(8, 7, 0, 0));
+    assert_eq!(Regs::from_value((7 << 32) | 8), regs(8, 7, 0, 0));
     for value in [0, 1, u64::MAX, 1 << 32, 0x0123_4567_89ab_cdef] {
         assert_eq!(Regs::from_totals(value, !value).exits(), value);
         assert_eq!(Regs::from_totals(!value, value).cycles(), value);
@@ -322,8 +322,8 @@ proptest! {
                 _ => r as u32 & 0x7f,
             };
             // The total of everything is asked seldom: it visits all rows.
-            let leaf = match r >> 32 & 7 {
-                0 => 0x4fff_fff9 | r as u32 >> 29,
+            let leaf = match (r >> 32) & 7 {
+                0 => 0x4fff_fff9 | (r as u32 >> 29),
                 1 => 0x4fff_fffd,
                 2 => 0x4fff_fffc,
                 _ => abi::EXTENSION,

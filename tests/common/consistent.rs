@@ -30,10 +30,10 @@ pub fn consistent() -> impl Strategy<Value = BTreeMap<u32, u64>> {
                     panic!("{plain:#x}");
                 };
                 let default1 = u64::from(default1);
-                let may = word >> 32 | default1;
+                let may = (word >> 32) | default1;
                 let must = word & may & 0xffff_ffff;
-                msrs.insert(plain, may << 32 | must | default1);
-                msrs.insert(true_form, may << 32 | must);
+                msrs.insert(plain, (may << 32) | must | default1);
+                msrs.insert(true_form, (may << 32) | must);
             }
             msrs.insert(0x48b, other[0] << 32);
             msrs.insert(0x491, other[1]);
@@ -45,7 +45,7 @@ pub fn consistent() -> impl Strategy<Value = BTreeMap<u32, u64>> {
                         control.msr.may_set(control.control),
                         needs.msr.may_set(needs.control),
                     );
-                    if msrs[&from.msr] >> from.bit & 1 == 1 {
+                    if (msrs[&from.msr] >> from.bit) & 1 == 1 {
                         *msrs.get_mut(&to.msr).unwrap() |= 1 << to.bit;
                     }
                 }
@@ -55,13 +55,13 @@ pub fn consistent() -> impl Strategy<Value = BTreeMap<u32, u64>> {
                 *msrs.get_mut(&true_form).unwrap() |= may;
             }
             let memory_type = [0, 6][(other[2] & 1) as usize];
-            let basic = other[2] & !(0x3f_1fff_8000_0000 | 0x3c << 48);
-            msrs.insert(0x480, basic | size << 32 | memory_type << 50);
-            msrs.insert(0x485, other[3] & !0x81ff_3e00 | targets << 16 | 1 << 5);
+            let basic = other[2] & !(0x3f_1fff_8000_0000 | (0x3c << 48));
+            msrs.insert(0x480, basic | (size << 32) | (memory_type << 50));
+            msrs.insert(0x485, other[3] & !0x81ff_3e00 | (targets << 16) | (1 << 5));
             msrs.insert(0x486, other[4] & other[5] | 1);
             msrs.insert(0x487, other[5] | 1);
-            msrs.insert(0x488, other[6] & other[7] | 1 << 13);
-            msrs.insert(0x489, other[7] | 1 << 13);
+            msrs.insert(0x488, other[6] & other[7] | (1 << 13));
+            msrs.insert(0x489, other[7] | (1 << 13));
             msrs.insert(0x48a, other[8] & 0x3fe);
             msrs.insert(0x48c, other[9]);
             msrs.insert(0x492, other[10]);

@@ -108,13 +108,13 @@ pub fn pool(machines: &[Known]) -> Known {
         let all = values.iter().fold(u64::MAX, |all, value| all & value);
         let any = values.iter().fold(0, |any, value| any | value);
         let value = match &msr.kind {
-            Kind::Allowed01 { .. } => all >> 32 << 32 | any & 0xffff_ffff,
+            Kind::Allowed01 { .. } => (all >> 32 << 32) | any & 0xffff_ffff,
             Kind::Allowed1 { .. } => all,
             // FIXED0 says what must be 1.
             Kind::Fixed { .. } if is_fixed0(msr.index) => any,
             Kind::Fixed { .. } => all,
             Kind::Fields { fields } => fields.iter().fold(0, |sum, field| {
-                sum | in_common(field, &values, &mut common.notes, msr.name) << field.low
+                sum | (in_common(field, &values, &mut common.notes, msr.name) << field.low)
             }),
         };
         common.caps.set(msr.index, State::Present(value));

@@ -33,13 +33,13 @@ pub fn run(
         )));
     }
     let bits: Vec<Bit> = (0..64u8)
-        .filter(|bit| need >> bit & 1 != 0)
+        .filter(|bit| (need >> bit) & 1 != 0)
         .map(|bit| {
             let control = msr.controls().iter().find(|control| control.bit == bit);
             Bit {
                 bit,
                 name: control.map_or("(no name in the SDM)".into(), |control| control.name.into()),
-                have: have >> bit & 1 != 0,
+                have: (have >> bit) & 1 != 0,
             }
         })
         .collect();

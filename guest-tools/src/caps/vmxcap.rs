@@ -174,7 +174,7 @@ fn finish(known: &mut Known, section: Option<(&Msr, Option<&Msr>, Halves)>) {
         Kind::Allowed01 { default1, .. } => {
             // The reserved bits of the default1 class are as they always are.
             let reserved = u64::from(default1) & !msr.named();
-            let value = |must: u64| State::Present((may | reserved) << 32 | must | reserved);
+            let value = |must: u64| State::Present(((may | reserved) << 32) | must | reserved);
             known.caps.set(msr.index, value(must | default));
             if let Some(true_msr) = true_msr.filter(|_| default1 != 0) {
                 known.caps.set(true_msr.index, value(must));

@@ -113,7 +113,7 @@ pub(crate) fn lines(place: &mut Place, _: &Shared, exits: u64) {
         let Some(marks) = place.lines.marks.get(reason as usize) else {
             return;
         };
-        let mark = &marks[(bucket >> 3 & 7) as usize];
+        let mark = &marks[((bucket >> 3) & 7) as usize];
         if !place.lines.add(mark.load(Relaxed), bucket) {
             mark.store(place.lines.hand_out(), Relaxed);
         }
@@ -131,7 +131,7 @@ pub(crate) fn word(place: &mut Place, _: &Shared, exits: u64) {
         let (marks, shift) = (word.load(Relaxed), bucket & 0x38);
         if !place.lines.add((marks >> shift) as u8, bucket) {
             let mark = u64::from(place.lines.hand_out());
-            word.store(marks | mark << shift, Relaxed);
+            word.store(marks | (mark << shift), Relaxed);
         }
     });
 }
@@ -163,7 +163,7 @@ fn sort_in(place: &Place) {
         let Some(marks) = place.lines.marks.get(reason as usize) else {
             continue;
         };
-        let mark = &marks[usize::from(bucket >> 3 & 7)];
+        let mark = &marks[usize::from((bucket >> 3) & 7)];
         if !place.lines.add(mark.load(Relaxed), u32::from(bucket)) {
             mark.store(place.lines.hand_out(), Relaxed);
         }
@@ -177,7 +177,7 @@ pub(crate) fn ring(place: &mut Place, _: &Shared, exits: u64) {
     each(exits, |reason| {
         let used = place.ring.used.load(Relaxed);
         let bucket = count(&place.plain, reason);
-        let word = u64::from(reason) << 8 | u64::from(bucket);
+        let word = (u64::from(reason) << 8) | u64::from(bucket);
         place.ring.waiting[(used & 31) as usize].store(word, Relaxed);
         place.ring.used.store(used + 1, Relaxed);
         if used == 31 {
