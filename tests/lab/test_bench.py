@@ -105,7 +105,7 @@ def test_the_readme_has_the_figures_of_that_page() -> None:
 
 def test_make_bench_is_the_script_and_its_help_names_its_options() -> None:
     makefile = (REPO / "Makefile").read_text(encoding="utf-8")
-    assert re.search(r"^bench: setup ## .*\n\t@scripts/setup --bench\n\t@scripts/bench\n",
+    assert re.search(r"^bench: ## .*\n\t@scripts/bench\n",
                      makefile, re.M)
     shown = subprocess.run([REPO / "scripts/bench", "--help"], capture_output=True, text=True,
                            check=True).stdout

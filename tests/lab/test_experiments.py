@@ -170,7 +170,7 @@ def test_all_is_each_of_them() -> None:
     assert "{paging,boot,cpus,layouts,all}" in shown.replace("\n", "").replace(" ", "")
     makefile = (REPO / "Makefile").read_text(encoding="utf-8")
     for name in ("paging", "boot", "cpus", "layouts"):
-        assert f"experiment-{name}: setup" in makefile
+        assert f"\nexperiment-{name}: ## " in makefile
         assert f"\t@scripts/experiment {name}\n" in makefile
     assert "\t@scripts/experiment all\n" in makefile
 

@@ -125,7 +125,7 @@ def test_a_recording_is_whole_and_a_reading_costs_few_exits(run: Run) -> None:
     print(f"with histograms and states: {views[0]['read_exits']}, {views[-1]['read_exits']}")
     assert max(costs) <= MOST_AGAIN <= MOST_EXITS, costs
     page = section(run, "report")
-    assert page.startswith("<!doctype html>") and "EPT violation" in page
+    assert page.startswith("<!DOCTYPE html>") and "EPT violation" in page
     assert page.rstrip().endswith("</html>")
 
 

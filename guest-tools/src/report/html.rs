@@ -80,7 +80,7 @@ pub fn page(all: &[Facts]) -> String {
             }
         }
     };
-    markup.into_string()
+    markup.into_string() + "\n"
 }
 
 fn about(facts: &Facts) -> String {
