@@ -38,7 +38,7 @@ for name in hosts passwd group; do over "/etc/$name" "/etc/$name"; done
 over "$certificates" /etc/ssl/certs/ca-certificates.crt
 # Kernel headers and modules that the machine has, beside those of the root.
 for path in /usr/src/* /lib/modules/* /usr/lib/linux-kbuild-*; do
-    [ -d "$path" ] && [ ! -L "$path" ] || continue
+    if [ ! -d "$path" ] || [ -L "$path" ]; then continue; fi
     case $path in /lib/*) place=$tools/usr$path ;; *) place=$tools$path ;; esac
     mkdir -p "$place"
     [ -z "$(ls -A "$place")" ] && mount --rbind "$path" "$new${place#"$tools"}"

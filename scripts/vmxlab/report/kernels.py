@@ -82,7 +82,8 @@ def text() -> str:
         cells[2] = [words for words in cells[2] if words not in cells[1]]
         shown = ("; ".join(words) or "-" for words in cells)
         lines.append(f"| {one['series']} | " + " | ".join(shown) + " |")
-    lines += ["", "The capability module is loaded into Debian's image of each of them as well.", "",
+    lines += ["", "The capability module is loaded into Debian's image of each of them as well.",
+              "",
               "Each is a machine of Bochs; `ept=0` has the nested guest run by shadow paging. "
               "Other kernels are",
               "refused by `make patch`, which says what does not fit; [design.md](design.md) has "
