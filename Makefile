@@ -67,7 +67,7 @@ export-series: ## Write the series as mails into OUT= (default: out/series)
 	@scripts/export-series $(or $(OUT),out/series)
 
 kvm: ## Build KVM's modules with our series for KDIR=, headers or a tree (OUT=, SOURCE=)
-	@scripts/build-kvm $(if $(OUT),--out "$(OUT)") $(if $(SOURCE),--source "$(SOURCE)") "$(KDIR)"
+	@scripts/build-kvm $(if $(OUT),--out "$(OUT)") $(if $(SOURCE),--source "$(SOURCE)") "$(KDIR)" $(ARGS)
 
 install: ## Install the program, its man pages and completions (PREFIX=, DESTDIR=)
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install

@@ -44,7 +44,8 @@ config_interface: textconfig
 display_library: term
 romimage: file={bios}
 vgaromimage: file={vgabios}
-cpu: model={model}, count={cpus}, ips={ips}, reset_on_triple_fault=0, ignore_bad_msrs=0, msrs="{folder}/msrs"
+cpu: model={model}, count={cpus}, ips={ips}, reset_on_triple_fault=0
+cpu: ignore_bad_msrs=0, msrs="{folder}/msrs"
 memory: guest={memory}, host={memory}
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=cdrom, path="{iso}", status=inserted

@@ -12,7 +12,7 @@ from pathlib import Path
 from . import REPO, cache, guest
 from .errors import LabError
 from .kernel import Base
-from .kvm import KvmSet
+from .kvm import KvmSet, in_order, own_modules
 
 FILES = REPO / "scripts/lab-files"
 TOOLS_ANEW = "`make clean-cache`, then `make setup` fetches the private tools anew."
@@ -153,17 +153,17 @@ def pack(stage: Path, archive: Path, compress: bool = False) -> None:
 
 def l2_base(base: Base) -> Path:
     """The nested guest's initramfs, without what a run adds."""
-    # A small kernel has it built in.
-    bus = sorted(Path("/lib/modules", base.version).glob("kernel/drivers/virtio/virtio_mmio.ko*"))
-    inputs = [FILES / "l2-init", need("busybox").resolve(), need("cpuid").resolve(), *bus]
+    # What of the console's drivers the kernel does not have built in.
+    drivers = in_order(own_modules(base, "virtio_mmio", "virtio_console"))
+    inputs = [FILES / "l2-init", need("busybox").resolve(), need("cpuid").resolve(), *drivers]
 
     def build(folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as top:
             stage = Path(top)
             skeleton(stage, "l2-init")
             install(stage, need("cpuid"), "usr/bin/cpuid")
-            for module in bus:
-                install_module(stage, module, "lab/virtio_mmio.ko")
+            for number, module in enumerate(drivers):
+                install_module(stage, module, f"lab/drivers/{number}.ko")
             pack(stage, folder / "l2.cpio")
 
     return cache.entry("images", cache.digest("l2", 2, inputs), build,

@@ -26,11 +26,11 @@ CONFIGS = REPO / "tests/kernel"
 # A change to how kernels are built must change this, and so every key.
 RECIPE = 2
 # Files that a whole build of a small kernel compiles, for the progress estimate only.
-ESTIMATE = 1300
+ESTIMATE = 1760
 STEP = re.compile(rb"^  (?:[A-Z]+ |[A-Z]+\t)")
 # Sources that no lab kernel compiles; their Kconfig files and Makefiles stay, which are read.
 UNUSED = (
-    "Documentation/*.rst", "Documentation/*.yaml", "arch/*.dts*", "sound/*.[ch]",
+    "Documentation/*.yaml", "arch/*.dts*", "sound/*.[ch]",
     "drivers/gpu/*.[ch]", "drivers/net/ethernet/*.[ch]", "drivers/net/wireless/*.[ch]",
     "drivers/media/*.[ch]", "drivers/infiniband/*.[ch]", "drivers/scsi/*.[ch]",
     "drivers/staging/*.[ch]", "drivers/iio/*.[ch]", "tools/perf/*", "tools/testing/selftests/bpf/*",

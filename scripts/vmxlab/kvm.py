@@ -165,7 +165,8 @@ def build(headers: Path, sources: Path, variant: str, out: Path, *words: str) ->
             f"KVM compiles only against headers of its own version: name sources of {wanted}.",
             UNUSABLE)
     with Step(f"Building KVM ({variant}) for Linux {version}", ESTIMATE) as step:
-        kernel.run_make(headers, f"M={top / KVM}", *words, "modules", step=step)
+        said = kernel.run_make(headers, f"M={top / KVM}", *words, "modules", step=step)
+    (out / "make.log").write_text(said, encoding="utf-8")
     modules = []
     for name in NAMES:
         built = top / KVM / f"{name}.ko"
@@ -203,20 +204,26 @@ def in_order(modules: Iterable[Path]) -> list[Path]:
     return order
 
 
-def stock(of: kernel.Base) -> list[Path]:
-    """A base's own KVM modules and those that they need, in the order in which they load."""
+def own_modules(of: kernel.Base, *names: str) -> list[Path]:
+    """Those of the named modules that a base has, and those that they need, in no order."""
     installed = Path("/lib/modules", of.version, "kernel")
     folder = of.headers if (of.headers / KVM / "x86.c").exists() else installed
     there = {module_name(path): path for path in folder.rglob("*.ko*")
              if re.search(r"\.ko(\.[a-z0-9]+)?$", path.name)}
-    wanted, todo = [], [name.replace("-", "_") for name in NAMES]
+    wanted, todo = [], [name.replace("-", "_") for name in names]
     while todo:
         name = todo.pop()
         if name in there and there[name] not in wanted:
             wanted.append(there[name])
             todo += depends(there[name])
+    return wanted
+
+
+def stock(of: kernel.Base) -> list[Path]:
+    """A base's own KVM modules and those that they need, in the order in which they load."""
+    wanted = own_modules(of, *NAMES)
     if not wanted:
-        raise LabError(f"the kernel {of.version} has no KVM modules in {folder}",
+        raise LabError(f"the kernel {of.version} has no KVM modules",
                        "Name a base whose kernel has KVM as modules.")
 
     def unpack(to: Path) -> None:
@@ -236,13 +243,12 @@ def stock(of: kernel.Base) -> list[Path]:
 
 def built(of: kernel.Base, variant: str) -> list[Path]:
     """A base's KVM modules of a variant, built once, and those of the base that they need."""
-    own = of.headers / KVM / "x86.c"
     inputs = _patches(variant, headers_version(of.headers))
     if variant == "patched":
         inputs = series.inputs(of.series)
 
     def make(folder: Path) -> None:
-        sources = of.headers if own.exists() else source.tarball(of.series)
+        sources = of.headers if of.name == "tree" else source.tarball(of.series)
         build(of.headers, sources, variant, folder)
         shutil.rmtree(folder / "linux")
 

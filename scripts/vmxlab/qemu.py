@@ -64,7 +64,7 @@ class Machine:
 
     def start(self) -> None:
         """Start QEMU."""
-        self.log = open(self.folder / "qemu.log", "wb")
+        self.log = (self.folder / "qemu.log").open("wb")
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             start_new_session=True,

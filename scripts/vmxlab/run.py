@@ -4,7 +4,6 @@
 import os
 import select
 import shutil
-import subprocess
 import sys
 import tempfile
 import termios

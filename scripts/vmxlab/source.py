@@ -70,8 +70,8 @@ def _find(series: str, folder: Path) -> None:
     found = [v for v in apt.versions("linux-headers-amd64") if v.startswith(f"{series}.")]
     if not found:
         raise LabError(f"the Debian archive has no kernel {series}",
-                       f"It is asked for its suites {', '.join(debian.SUITES)}. Name a tree of your "
-                       "own with KERNEL_TREE=, or a mirror that has them with VMXSCOPE_MIRROR=.")
+                       f"Its suites {', '.join(debian.SUITES)} are asked. Name a tree of "
+                       "your own with KERNEL_TREE=, or a mirror that has them with VMXSCOPE_MIRROR=.")
     version = found[0]
     headers = next(n for n in apt.depends("linux-headers-amd64", version)
                    if n.startswith("linux-headers-"))

@@ -25,16 +25,16 @@ from vmxlab.progress import Step
 # What is needed for what. "~E" is apt's name of all essential packages.
 LAB = (
     "~E", "git", "make", "python3", "patch", "rsync", "file",
-    "gcc", "gcc-14", "gcc-12", "libc6-dev", "binutils", "bison", "flex", "bc", "libelf-dev", "libssl-dev",
-    "cpio", "kmod", "xz-utils", "zstd", "lz4", "dwarves",
-    "rustc", "cargo", "rust-src",
+    "gcc", "gcc-14", "gcc-12", "libc6-dev", "binutils", "bison", "flex", "bc", "libelf-dev",
+    "libssl-dev", "cpio", "kmod", "xz-utils", "zstd", "lz4", "dwarves",
+    "rustc", "cargo", "rust-src", "bindgen",
     "bochs", "bochs-term", "bochsbios", "vgabios", "qemu-system-x86", "grub-pc-bin",
     "grub-common", "xorriso", "mtools", "busybox-static", "cpuid",
 )
 SETS = {
     "lab": LAB,
     "test": (
-        *LAB, "bindgen", "rustfmt", "rust-clippy", "python3-pytest",
+        *LAB, "rustfmt", "rust-clippy", "python3-pytest",
         "python3-pytest-xdist", "python3-pip", "mypy", "shellcheck", "tmux", "procps", "dpkg-dev",
         "perl", "apt", "mmdebstrap", "dkms", "chromium", "prometheus", "python3-rich",
     ),
@@ -103,7 +103,8 @@ def install(*sets: str) -> None:
         ours.update()
         names = sorted({name for each in (*wanted, *state["complete"]) if each in SETS
                         for name in SETS[each]})
-        _unpack(state, ours.plan(*names), lambda step: ours.download(step, *names), ", ".join(wanted))
+        _unpack(state, ours.plan(*names), lambda step: ours.download(step, *names),
+                f"the tools for {' and '.join(wanted)}")
         _finish()
         state["complete"] |= {name: cache.digest(SETS[name]) for name in wanted}
         _save(state)

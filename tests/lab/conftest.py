@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """What lab tests share: runs of scripts/lab, each made once a session."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path

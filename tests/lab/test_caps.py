@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Lab, Run, second_kernel
+from conftest import Lab, Run
+from vmxlab import kernel, module
 
 MODELS = ("penryn", "lynnfield", "arrandale", "sandybridge", "ivybridge", "haswell", "broadwell",
           "tigerlake")
-# (kernel, model, CPUs): every model on the default kernel, one on the second,
+# (base, model, CPUs): every model on the default kernel, one on the other,
 # and one machine with two CPUs.
-MACHINES = [("6.12", model, 1) for model in MODELS]
-MACHINES += [("second", "haswell", 1), ("6.12", "broadwell", 2)]
+MACHINES = [("small-6.12", model, 1) for model in MODELS]
+MACHINES += [("small-7.3", "haswell", 1), ("small-6.12", "broadwell", 2)]
 
 # busybox's shell would take its own insmod, which tries twice if it is refused.
 SCRIPT = """\
@@ -34,10 +35,9 @@ exit 0
 TROUBLE = re.compile(r"WARNING:|BUG:|Oops|Call Trace|panic|leak|lockdep", re.I)
 
 
-def run_module(lab: Lab, msrdump: Path, series: str, model: str, cpus: int) -> Run:
+def run_module(lab: Lab, msrdump: Path, base: str, model: str, cpus: int) -> Run:
     """Load and unload the module in a machine, and read the same MSRs by hand."""
-    series = second_kernel() if series == "second" else series
-    run = lab.run("--stock", "--kernel", series, "--cpu", model, "--cpus", cpus,
+    run = lab.run("--stock", "--base", base, "--cpu", model, "--cpus", cpus,
                   "--add", msrdump, l1=SCRIPT)
     assert run.status == 0, run.l1 + run.stderr
     return run
@@ -64,11 +64,11 @@ def logged(text: str) -> dict[int, int | None]:
     return found
 
 
-@pytest.mark.parametrize(("series", "model", "cpus"), MACHINES)
+@pytest.mark.parametrize(("base", "model", "cpus"), MACHINES)
 def test_the_log_equals_msr_by_msr_what_another_reader_gets(
-    lab: Lab, msrdump: Path, series: str, model: str, cpus: int
+    lab: Lab, msrdump: Path, base: str, model: str, cpus: int
 ) -> None:
-    run = run_module(lab, msrdump, series, model, cpus)
+    run = run_module(lab, msrdump, base, model, cpus)
     assert run.file("insmod") == "0\n", run.file("log")
     by_hand = read_by_hand(run)
     assert sorted(by_hand) == list(range(cpus))
@@ -86,26 +86,45 @@ def test_the_log_equals_msr_by_msr_what_another_reader_gets(
     assert re.search(r"External-interrupt exiting: Can set=Yes, Can clear=Yes", run.file("log"))
 
 
-def test_on_the_second_kernel_a_debugfs_file_has_the_same_as_the_log(
+def lines(run: Run) -> list[str]:
+    """What the module logged, without what the kernel says of any such module."""
+    found = re.findall(r"^(?:\[ *[\d.]+\] )?vmx_caps: (.*)", run.file("log"), re.M)
+    return [line for line in found if "taint" not in line]
+
+
+def test_debians_own_kernels_have_the_same_log_from_either_root_and_in_debugfs(
     lab: Lab, msrdump: Path
 ) -> None:
-    run = run_module(lab, msrdump, "second", "haswell", 1)
-    assert logged(run.file("debugfs-text")) == logged(run.file("log"))
-    plain = re.sub(r"^(\[ *[\d.]+\] )?vmx_caps: ", "", run.file("log"), flags=re.M)
-    for line in run.file("debugfs-text").splitlines():
-        assert line in plain.splitlines(), line
+    runs = {name: run_module(lab, msrdump, name, "haswell", 1)
+            for name in ("debian-6.1", "debian-6.12", "debian-7.3")}
+    newest = kernel.base("debian-7.3")
+    core = module.vmx_caps(newest, kernel_crate=False)
+    # Rust's own entry points are in one of the two only.
+    roots = [b"6kernel" in path.read_bytes() for path in (core, module.vmx_caps(newest))]
+    assert roots == [False, True]
+    runs["debian-7.3, core"] = lab.run(
+        "--stock", "--base", "debian-7.3", "--cpu", "haswell", "--add", msrdump,
+        "--add", f"{core}:lab/core.ko", l1=SCRIPT.replace("lab/modules/vmx_caps", "lab/core"))
+    for name, run in runs.items():
+        assert run.file("insmod") == "0\n", name + run.stderr + run.file("log")
+        assert set(lines(run)) == set(lines(runs["debian-6.12"])), name
+        assert run.file("debugfs-text").splitlines() == lines(run), name
+        assert run.file("rmmod") == "0\n" and run.file("left") == "", name
+        assert not TROUBLE.search(run.file("log") + run.file("after")), name
+    # A log of nothing would equal a log of nothing.
+    assert logged("\n".join(lines(runs["debian-6.1"])))
 
 
 @pytest.mark.parametrize("model", ["p4_prescott_celeron_336", "trinity_apu"])
 def test_without_vmx_insmod_fails_with_enodev_and_one_line_says_why(
     lab: Lab, msrdump: Path, model: str
 ) -> None:
-    run = run_module(lab, msrdump, "6.12", model, 1)
+    run = run_module(lab, msrdump, "small-6.12", model, 1)
     assert run.file("insmod") != "0\n"
     assert "No such device" in run.file("insmod-error")
-    lines = [line for line in run.file("log").splitlines() if "taint" not in line]
-    assert len(lines) == 1, lines
-    assert re.search(r"not an Intel|no VMX in CPUID", lines[0]), lines
+    assert len(lines(run)) == 1, run.file("log")
+    assert re.search(r"not an Intel|no VMX in CPUID", lines(run)[0])
+    assert run.file("debugfs") == ""
     assert not TROUBLE.search(run.file("log"))
 
 

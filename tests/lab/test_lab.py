@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The lab itself: statuses, consoles, files, failures, guests of each kind."""
 
+import os
 import re
 import subprocess
 import time
@@ -120,7 +121,7 @@ def test_the_shell_takes_commands_from_a_terminal_and_gives_it_back() -> None:
         assert process.stdout and process.stdin
         seen = b""
         while b"~ # " not in seen and time.monotonic() - start < 120:
-            seen += process.stdout.read1()
+            seen += os.read(process.stdout.fileno(), 1 << 16)
         process.stdin.write(typed.encode())
         process.stdin.flush()
         seen += process.stdout.read()

@@ -30,7 +30,8 @@ pytestmark = pytest.mark.parametrize(("series", "params"), MACHINES)
 def run_nested(lab: Lab, l3: Path, series: str, params: str) -> Run:
     """Run L3 in L2 in L1, and stop L2 behind it."""
     added = [f"{l3}:lab/l3"]
-    added += [f"{module}:lab/{module.name}" for module in kvm.modules(kernel.base(f"small-{series}"), "patched").modules
+    patched = kvm.modules(kernel.base(f"small-{series}"), "patched").modules
+    added += [f"{module}:lab/{module.name}" for module in patched
               if module.stem in ("irqbypass", "kvm", "kvm-intel")]
     words = [word for file in added for word in ("--add-guest", file)]
     run = lab.run("--kernel", series, "--kvm-intel", params, "--timeout", 300, *words,

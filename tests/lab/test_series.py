@@ -106,7 +106,8 @@ def test_the_exported_series_stands_alone_and_is_clean_by_checkpatch(
         subprocess.run(["git", *words], cwd=tree, env=env, check=True, capture_output=True)
     for file in series.new_files():
         assert (tree / file.place).read_bytes() == file.source.read_bytes()
-    command = ["perl", "scripts/checkpatch.pl", "--no-tree", "--strict", "--terse", *mails[1:]]
+    command = ["perl", "scripts/checkpatch.pl", "--no-tree", "--strict", "--terse",
+               *map(str, mails[1:])]
     checked = subprocess.run(command, cwd=stock, capture_output=True, text=True, check=False)
     said = [line for line in checked.stdout.splitlines() if re.search(r"ERROR|WARNING|CHECK", line)]
     # Whose name would be in MAINTAINERS is not ours to write.

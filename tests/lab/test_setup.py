@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from vmxlab import REPO, tools
 
 # A Debian 12 that has what breaks its own qemu-system-common: qemu-utils of backports.
@@ -46,13 +47,16 @@ class Machine:
     top: Path
     checkout: Path
 
-    def command(self, *words: str, user: int = 0, way: str = "pivot", net: bool = True) -> list[str]:
+    def command(self, *words: str, user: int = 0, way: str = "pivot",
+                net: bool = True) -> list[str]:
         """The command line that runs `words` in it, as that user."""
-        unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", *([] if net else ["--net"])]
-        who = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs"] \
-            if user else []
+        unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+        unshare += [] if net else ["--net"]
+        who = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups",
+               "--no-new-privs"] if user else []
+        admin = "/usr/sbin:/sbin" if not user else ""
         environment = [
-            "env", "-i", f"PATH=/root/.cargo/bin:/usr/bin:/bin:{'/usr/sbin:/sbin' if not user else ''}",
+            "env", "-i", f"PATH=/root/.cargo/bin:/usr/bin:/bin:{admin}",
             f"HOME={'/home/user' if user else '/root'}", "SSL_CERT_FILE=/etc/certificates",
             *[f"{k}={v}" for k, v in os.environ.items() if k.lower().endswith("_proxy")],
         ]
@@ -105,7 +109,8 @@ def make_machine(release: str, tmp: Path) -> Machine:
 
 
 @pytest.fixture(scope="module", params=["bookworm", "trixie"])
-def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def machine(request: pytest.FixtureRequest,
+            tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine of each release. It takes root to make one: CI has it."""
     if os.environ.get("VMXSCOPE_UID", "0") != "0":
         pytest.skip("a machine cannot be made without root")
@@ -132,7 +137,8 @@ def test_an_interrupted_download_is_completed_by_the_next_run(machine: Machine) 
         pytest.skip("once is enough: on trixie")
     archives = machine.top / "cache/tools/apt/cache/archives"
     command = machine.command("env", "VMXSCOPE_CACHE=/cache", "/checkout/scripts/setup")
-    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE,
+                          text=True) as process:
         while len(fetched := list(archives.glob("*.deb"))) < 60:
             assert process.poll() is None, process.stderr and process.stderr.read()
             time.sleep(0.02)
@@ -143,9 +149,10 @@ def test_an_interrupted_download_is_completed_by_the_next_run(machine: Machine) 
     assert (left.returncode, left.stdout) == (1, "missing: the tools for lab\n")
     again = machine.run("env", "VMXSCOPE_CACHE=/cache", "/checkout/scripts/setup")
     assert again.returncode == 0, again.stderr
-    used = machine.run("env", "VMXSCOPE_CACHE=/cache", "/checkout/scripts/inside", "gcc", "--version")
+    used = machine.run("env", "VMXSCOPE_CACHE=/cache", "/checkout/scripts/inside", "gcc",
+                       "--version")
     assert used.stdout.startswith("gcc (Debian 14"), used.stderr
-    assert not list(archives.glob("*.deb")), "the package files are not kept beside what was in them"
+    assert not list(archives.glob("*.deb")), "no package file is kept beside what was in it"
 
 
 def expect(done: subprocess.CompletedProcess[str], status: int, *said: str) -> None:

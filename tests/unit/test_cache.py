@@ -12,8 +12,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from vmxlab import cache, kernel  # noqa: E402
-from vmxlab.errors import LabError  # noqa: E402
+from vmxlab import cache, kernel
+from vmxlab.errors import LabError
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +26,14 @@ def write(folder: Path) -> None:
 
 
 def test_an_entry_is_built_once() -> None:
-    built = []
+    built: list[Path] = []
+
+    def build(folder: Path) -> None:
+        built.append(folder)
+        write(folder)
+
     for _ in range(3):
-        folder = cache.entry("kind", "key", lambda f: (built.append(f), write(f))[0])
+        folder = cache.entry("kind", "key", build)
     assert (folder / "result").read_text() == "whole"
     assert len(built) == 1
 
@@ -40,7 +45,7 @@ def test_what_a_failed_build_left_is_not_taken_for_a_result() -> None:
 
     with pytest.raises(LabError):
         cache.entry("kind", "key", fail)
-    seen = []
+    seen: list[str] = []
 
     def retry(folder: Path) -> None:
         seen.extend(p.name for p in folder.iterdir())
@@ -57,7 +62,11 @@ def test_a_build_that_can_resume_finds_what_was_there() -> None:
 
     with pytest.raises(LabError):
         cache.entry("kind", "key", fail, resume=True)
-    cache.entry("kind", "key", lambda folder: (folder / "half").rename(folder / "result"), resume=True)
+
+    def go_on(folder: Path) -> None:
+        (folder / "half").rename(folder / "result")
+
+    cache.entry("kind", "key", go_on, resume=True)
 
 
 def slow_build(log: Path) -> None:

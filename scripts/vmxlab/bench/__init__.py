@@ -35,7 +35,7 @@ def measure(out: Path, series: str, short: bool) -> dict[str, Any]:
         "format": "vmxscope-bench-1", "short": short,
         "command": "scripts/bench --short" if short else "make bench",
         "date": time.strftime("%Y-%m-%d", time.gmtime(started)),
-        "machine": {"cpu": cpu.model(), "lab": emulator(), "kernel": kernel.base(f"small-{series}").version},
+        "machine": {"cpu": cpu.model(), "lab": emulator(), "kernel": release(series)},
         "seconds": took | {"all": round(time.time() - started, 1), "cpu": round(cpu_time(), 1)},
         "lab": {"rounds": asked.rounds, "boots": asked.boots, "methods": methods,
                 "not_run": asked.not_run},
@@ -50,8 +50,13 @@ def measure_alone(out: Path, series: str, kind: str) -> str:
     asked = lab.Plan(out, series, 400, 0, lab.ALONE)
     methods = lab.measure(asked)
     return (f"{lab.KINDS[kind]}, {asked.rounds} exits by each method, in the lab on {emulator()}, "
-            f"Linux {kernel.base(f"small-{series}").version}; counts of the emulated TSC.\n\n"
+            f"Linux {release(series)}; counts of the emulated TSC.\n\n"
             f"{page.alone(methods, kind)}")
+
+
+def release(series: str) -> str:
+    """What uname -r says in the lab."""
+    return kernel.base(f"small-{series}").version
 
 
 def cpu_time() -> float:

@@ -13,7 +13,6 @@ from typing import Any
 from vmxlab import REPO, guest, kernel, kvm, machine
 from vmxlab.errors import LabError
 
-
 BENCH = REPO / "tests/bench"
 KINDS = {
     "cpuid": "CPUID", "hlt": "HLT, interrupt pending", "wake": "HLT, woken by a timer",

@@ -12,7 +12,7 @@ from vmxlab.errors import LabError
 # The tests that are run on each machine, and what of a machine their names hold.
 MODULE = re.compile(r"test_the_log_equals_msr_by_msr_what_another_reader_gets\[(\S+?)-(\w+)-(\d)\]")
 SERIES = re.compile(r"test_each_view_counts_the_same_exits_by_reason"
-                    r"\[([\w.]+)-(\w+)-(\d)-(\S*)\]")
+                    r"\[([\w.-]+)-(\w+)-(\d)-(\S*)\]")
 HEAD = """\
 # Supported kernels
 
@@ -38,13 +38,14 @@ def collected(*options: str) -> str:
     return done.stdout
 
 
-def machines(names: str, pattern: re.Pattern[str], series: str) -> list[str]:
+def machines(names: str, pattern: re.Pattern[str], base: str) -> list[str]:
     """The machines in tests' names, in words."""
     found = []
     for kernel, model, cpus, *rest in pattern.findall(names):
-        words = model + (f", {cpus} CPUs" if cpus != "1" else "")
+        words = model + (", Debian's image" if kernel.startswith("debian") else "")
+        words += f", {cpus} CPUs" if cpus != "1" else ""
         words += f", {rest[0]}" if rest and rest[0] else ""
-        if kernel == series and words not in found:
+        if kernel == base and words not in found:
             found.append(words)
     return found
 
@@ -64,18 +65,23 @@ def kernels() -> list[dict[str, str]]:
 def text() -> str:
     """The whole file."""
     ci, everything = collected(), collected("--all-of-the-matrix")
-    lines = [HEAD + "| series | Debian's image | of its package | our patches |", "|---|---|---|---|"]
+    lines = [HEAD + "| series | Debian's image | of its package | our patches |",
+             "|---|---|---|---|"]
     built = kernels()
     for one in built:
-        lines.append(f"| {one['series']} | {one['release']} | {one['package']} | {one['patches']} |")
+        lines.append("| " + " | ".join(one[name] for name in (
+            "series", "release", "package", "patches")) + " |")
     lines += ["", "| series | capability module | exit accounting, in `make test` | "
               "and in `make test-all` |", "|---|---|---|---|"]
     for one in built:
-        name = one["series"]
-        always = machines(ci, SERIES, name)
-        more = [m for m in machines(everything, SERIES, name) if m not in always]
-        cells = ("; ".join(c) or "-" for c in (machines(everything, MODULE, name), always, more))
-        lines.append(f"| {one['series']} | " + " | ".join(cells) + " |")
+        cells = []
+        for names, pattern in ((everything, MODULE), (ci, SERIES), (everything, SERIES)):
+            found = [words for base in ("small", "debian")
+                     for words in machines(names, pattern, f"{base}-{one['series']}")]
+            cells.append(found)
+        cells[2] = [words for words in cells[2] if words not in cells[1]]
+        shown = ("; ".join(words) or "-" for words in cells)
+        lines.append(f"| {one['series']} | " + " | ".join(shown) + " |")
     lines += ["", "Each is a machine of Bochs; `ept=0` has the nested guest run by shadow paging. "
               "Other kernels are",
               "refused by `make patch`, which says what does not fit; [design.md](design.md) has "
