@@ -77,8 +77,7 @@ def install_module(stage: Path, source: Path, target: str) -> None:
     """Put a kernel module into a staged file system, with the symbols of its functions alone.
 
     For each place that ftrace may hook, the kernel searches all symbols of a module that
-    it loads: without those of its data, and without debugging information, loading KVM
-    takes a fraction of the time.
+    it loads, so those of its data, and debugging information, are left out.
     """
     place = stage / target
     place.parent.mkdir(parents=True, exist_ok=True)
