@@ -99,6 +99,7 @@ def environment() -> dict[str, str]:
         "CARGO_HOME": str(home / "cargo"),
         "TMPDIR": str(home / "tmp"),
         "VMXSCOPE_CACHE": str(cache.root()),
+        "VMXSCOPE_UID": str(os.getuid()),  # who it is outside: inside, everybody is root
         "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
         "LC_ALL": "C.UTF-8",
     }
