@@ -57,7 +57,7 @@ RUN_ELSEWHERE = {
     "make deb":
         "tests/unit/test_packages.py::test_the_debian_package_of_the_program_needs_nothing_else",
     "make dkms-deb":
-        "tests/unit/test_packages.py::test_dkms_builds_the_module_against_a_tree_with_rust_metadata",
+        "tests/unit/test_packages.py::test_dkms_builds_the_module_against_debians_headers",
     "make lab":
         LAB + "test_lab.py::test_the_shell_takes_commands_from_a_terminal_and_gives_it_back",
     "scripts/lab --l1 my-script.sh":
