@@ -2,9 +2,9 @@
 /*
  * Counts and times of VM exits: the host's tables in debugfs.
  *
- * kvm/exit_stats is of the whole host, kvm/<pid>-<fd>/exit_stats of one VM, for
- * people; exit_stats_raw beside each is the same for programs.  Writing to
- * exit_stats resets that view: what was counted so far is taken off from then
+ * kvm/exit_stats_raw is of all VMs that there are, kvm/<pid>-<fd>/exit_stats_raw
+ * of one, and exit_stats_vcpus beside the latter says what each vCPU does.
+ * Writing 0 to a table resets it: what was counted so far is taken off from then
  * on.  The counters themselves are never written, so neither a guest nor KVM's
  * binary statistics see a reset.
  */
@@ -13,17 +13,12 @@
 #include <linux/kvm_host.h>
 #include <linux/cleanup.h>
 #include <linux/debugfs.h>
-#include <linux/math64.h>
 #include <linux/mutex.h>
 #include <linux/seq_file.h>
+#include <linux/slab.h>
 
 #include "exit_stats_hooks.h"
 
-/* What the view of the host is reset to, and its lock. */
-static DEFINE_MUTEX(exit_stats_host_lock);
-static struct kvm_exit_stats_set exit_stats_host_base;
-
-/* The fields of a row, in the order in which exit_stats_raw prints them. */
 static const struct {
 	u32 field;
 	const char *name;
@@ -36,179 +31,121 @@ static const struct {
 	{ EXIT_STATS_USER, "user" },
 	{ EXIT_STATS_L2, "l2" },
 	{ EXIT_STATS_DROPPED, "dropped" },
+	{ EXIT_STATS_AWAY, "away" },
+	{ EXIT_STATS_ENTRY, "entry" },
+	{ EXIT_STATS_GUEST, "guest" },
 };
 
-static const u32 exit_stats_pseudo_reasons[] = {
-	EXIT_STATS_BEYOND,
-	EXIT_STATS_EMULATED,
-	EXIT_STATS_FAILED,
-	EXIT_STATS_TOTAL,
-};
-
-static void exit_stats_host_reset(void *data)
+/* A VM's counters since its last reset; @all is for the sum, @vm for scratch. */
+static void exit_stats_add_vm(struct kvm *kvm, struct exit_stats *all, struct exit_stats *vm)
 {
-	struct kvm_exit_stats_set *set = data;
+	exit_stats_clear(vm);
+	if (!kvm->arch.exit_stats.on)
+		return;
 
-	memset(set->counters, 0, sizeof(*set->counters));
-	memset(set->hist, 0, sizeof(*set->hist));
+	guard(mutex)(&kvm->arch.exit_stats.lock);
+	kvm_exit_stats_sum_vm(kvm, vm);
+	if (kvm->arch.exit_stats.base)
+		exit_stats_subtract(vm, kvm->arch.exit_stats.base);
+	exit_stats_add(all, vm);
 }
 
-static void exit_stats_host_add(void *data, const struct exit_stats_counters *counters,
-				const struct exit_stats_hist *hist)
+static struct exit_stats *exit_stats_new(void)
 {
-	struct kvm_exit_stats_set *set = data;
-
-	exit_stats_merge(set->counters, set->hist, counters, hist);
+	return kvm_exit_stats_alloc(kvm_x86_ops.exit_stats_vendor, true, GFP_KERNEL_ACCOUNT);
 }
 
-/* Where a view's counters come from; @kvm is NULL for the host's. */
-static void exit_stats_sum(struct kvm *kvm, struct kvm_exit_stats_set *sum)
-{
-	if (kvm)
-		kvm_exit_stats_sum_vm(kvm, sum);
-	else
-		kvm_exit_stats_walk_host(exit_stats_host_reset, exit_stats_host_add, sum);
-}
-
-static struct kvm_exit_stats_set *exit_stats_base(struct kvm *kvm, struct mutex **lock)
-{
-	if (!kvm) {
-		*lock = &exit_stats_host_lock;
-		return &exit_stats_host_base;
-	}
-
-	*lock = &kvm->arch.exit_stats.lock;
-	return &kvm->arch.exit_stats.base;
-}
-
-static int exit_stats_view(struct kvm *kvm, struct kvm_exit_stats_set *view)
-{
-	struct kvm_exit_stats_set *base;
-	struct mutex *lock; /* of the view's base */
-
-	if (kvm_exit_stats_alloc(view, !kvm || kvm_exit_stats_has_hist(kvm), GFP_KERNEL))
-		return -ENOMEM;
-
-	base = exit_stats_base(kvm, &lock);
-	guard(mutex)(lock);
-	exit_stats_sum(kvm, view);
-	if (base->counters)
-		exit_stats_subtract(view->counters, view->hist, base->counters, base->hist);
-	return 0;
-}
-
-static u64 exit_stats_figure(const struct kvm_exit_stats_set *view, u32 reason, u32 field)
-{
-	u64 value = 0;
-
-	exit_stats_value(view->counters, view->hist, reason, field, &value);
-	return value;
-}
-
-static void exit_stats_show_row(struct seq_file *m, const struct kvm_exit_stats_set *view,
-				const char *number, const char *name, u32 reason)
-{
-	u64 exits = exit_stats_figure(view, reason, EXIT_STATS_EXITS);
-	u64 dropped = exit_stats_figure(view, reason, EXIT_STATS_DROPPED);
-	u64 cycles = exit_stats_figure(view, reason, EXIT_STATS_CYCLES);
-	u64 timed = exits > dropped ? exits - dropped : 0;
-
-	seq_printf(m, "%6s  %-40s %12llu %16llu %10llu %10llu %12llu %16llu %16llu %12llu %8llu\n",
-		   number, name, exits, cycles, timed ? div64_u64(cycles, timed) : 0,
-		   exit_stats_figure(view, reason, EXIT_STATS_MIN),
-		   exit_stats_figure(view, reason, EXIT_STATS_MAX),
-		   exit_stats_figure(view, reason, EXIT_STATS_BLOCKED),
-		   exit_stats_figure(view, reason, EXIT_STATS_USER),
-		   exit_stats_figure(view, reason, EXIT_STATS_L2), dropped);
-}
-
-static int exit_stats_show(struct seq_file *m, void *unused)
-{
-	struct kvm_exit_stats_set view;
-	char number[8];
-	const char *name;
-	u32 reason;
-	int r;
-
-	r = exit_stats_view(m->private, &view);
-	if (r)
-		return r;
-
-	seq_printf(m, "%6s  %-40s %12s %16s %10s %10s %12s %16s %16s %12s %8s\n",
-		   "reason", "name", "exits", "cycles", "average", "min", "max",
-		   "blocked", "userspace", "nested", "dropped");
-
-	for (reason = 0; reason < EXIT_STATS_REASONS; reason++) {
-		name = exit_stats_reason_name(reason);
-		if (!exit_stats_figure(&view, reason, EXIT_STATS_EXITS))
-			continue;
-		snprintf(number, sizeof(number), "%u", reason);
-		exit_stats_show_row(m, &view, number, name ?: "(undefined)", reason);
-	}
-	if (exit_stats_figure(&view, EXIT_STATS_BEYOND, EXIT_STATS_EXITS))
-		exit_stats_show_row(m, &view, ">", "(higher reasons)", EXIT_STATS_BEYOND);
-	exit_stats_show_row(m, &view, "", "Total", EXIT_STATS_TOTAL);
-
-	seq_printf(m, "%6s  %-40s %12llu\n", "", "Entries that failed",
-		   exit_stats_figure(&view, EXIT_STATS_FAILED, EXIT_STATS_EXITS));
-	seq_printf(m, "%6s  %-40s %12llu\n", "", "Entries that were emulated",
-		   exit_stats_figure(&view, EXIT_STATS_EMULATED, EXIT_STATS_EXITS));
-
-	kvm_exit_stats_free(&view);
-	return 0;
-}
-
-static void exit_stats_show_raw_row(struct seq_file *m, const struct kvm_exit_stats_set *view,
-				    u32 reason, const char *symbol)
+static void exit_stats_show_row(struct seq_file *m, const struct exit_stats *set, u32 reason)
 {
 	const char *sep = "\t";
 	u64 value;
 	int i;
 
-	seq_printf(m, "%u\t%s", reason, symbol ?: "-");
+	seq_printf(m, "%u\t%s", reason, exit_stats_reason_symbol(set->vendor, reason));
 	for (i = 0; i < ARRAY_SIZE(exit_stats_fields); i++)
-		seq_printf(m, "\t%llu", exit_stats_figure(view, reason,
-							  exit_stats_fields[i].field));
+		seq_printf(m, "\t%llu", exit_stats_value(set, reason, exit_stats_fields[i].field));
 
 	for (i = 0; i < EXIT_STATS_BUCKETS; i++) {
-		value = exit_stats_figure(view, reason, EXIT_STATS_BUCKET + i);
+		value = exit_stats_value(set, reason, EXIT_STATS_BUCKET + i);
 		if (value) {
 			seq_printf(m, "%s%d:%llu", sep, i, value);
 			sep = ",";
 		}
 	}
-	if (sep[0] == '\t')
-		seq_puts(m, "\t-");
-	seq_putc(m, '\n');
+	seq_puts(m, sep[0] == '\t' ? "\t-\n" : "\n");
 }
 
-static int exit_stats_show_raw(struct seq_file *m, void *unused)
+static int exit_stats_show(struct seq_file *m, void *unused)
 {
-	struct kvm_exit_stats_set view;
-	const char *symbol;
+	struct exit_stats *all __free(kfree) = exit_stats_new();
+	struct exit_stats *vm __free(kfree) = exit_stats_new();
+	struct kvm *kvm = m->private;
 	u32 reason;
-	int i, r;
+	int i;
 
-	r = exit_stats_view(m->private, &view);
-	if (r)
-		return r;
+	if (!all || !vm)
+		return -ENOMEM;
+
+	if (kvm) {
+		exit_stats_add_vm(kvm, all, vm);
+	} else {
+		guard(mutex)(&kvm_lock);
+		list_for_each_entry(kvm, &vm_list, vm_list)
+			exit_stats_add_vm(kvm, all, vm);
+	}
 
 	seq_puts(m, "reason\tsymbol");
 	for (i = 0; i < ARRAY_SIZE(exit_stats_fields); i++)
 		seq_printf(m, "\t%s", exit_stats_fields[i].name);
 	seq_puts(m, "\tbuckets\n");
 
-	for (reason = 0; reason < EXIT_STATS_REASONS; reason++) {
-		symbol = exit_stats_reason_symbol(reason);
-		if (symbol || exit_stats_figure(&view, reason, EXIT_STATS_EXITS))
-			exit_stats_show_raw_row(m, &view, reason, symbol);
-	}
-	for (i = 0; i < ARRAY_SIZE(exit_stats_pseudo_reasons); i++) {
-		reason = exit_stats_pseudo_reasons[i];
-		exit_stats_show_raw_row(m, &view, reason, exit_stats_reason_symbol(reason));
-	}
+	for (i = 0; (reason = exit_stats_reason(all->vendor, i)) != EXIT_STATS_TOTAL; i++)
+		exit_stats_show_row(m, all, reason);
+	for (reason = EXIT_STATS_BEYOND; reason <= EXIT_STATS_TOTAL; reason++)
+		exit_stats_show_row(m, all, reason);
+	return 0;
+}
 
-	kvm_exit_stats_free(&view);
+/* What each vCPU does, and since when: one that is stuck shows the exit it is stuck in. */
+static int exit_stats_show_vcpus(struct seq_file *m, void *unused)
+{
+	static const char *const phases[] = { "new", "guest", "handling", "blocked", "userspace" };
+	struct kvm *kvm = m->private;
+	const struct exit_stats *s;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	u64 since;
+	u16 phase;
+
+	seq_puts(m, "vcpu\tphase\treason\tl2\tsince\tfirst\tmark\tnow\n");
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		s = vcpu->exit_stats;
+		phase = READ_ONCE(s->phase);
+		since = READ_ONCE(s->since);
+		if (!since)
+			since = (u8)phase == EXIT_STATS_HANDLING ? READ_ONCE(s->start) :
+								   READ_ONCE(s->mark);
+		seq_printf(m, "%d\t%s\t%u\t%d\t%llu\t%llu\t%llu\t%llu\n", vcpu->vcpu_id,
+			   phases[(u8)phase % ARRAY_SIZE(phases)], READ_ONCE(s->reason),
+			   !!(phase & EXIT_STATS_FROM_L2), since, READ_ONCE(s->first),
+			   READ_ONCE(s->mark), rdtsc());
+	}
+	return 0;
+}
+
+static int exit_stats_reset_vm(struct kvm *kvm)
+{
+	struct exit_stats *now = exit_stats_new();
+
+	if (!now)
+		return -ENOMEM;
+
+	scoped_guard(mutex, &kvm->arch.exit_stats.lock) {
+		if (kvm->arch.exit_stats.on)
+			kvm_exit_stats_sum_vm(kvm, now);
+		swap(kvm->arch.exit_stats.base, now);
+	}
+	kfree(now);
 	return 0;
 }
 
@@ -216,27 +153,32 @@ static ssize_t exit_stats_write(struct file *file, const char __user *buf, size_
 				loff_t *pos)
 {
 	struct kvm *kvm = file_inode(file)->i_private;
-	struct kvm_exit_stats_set now, *base;
-	struct mutex *lock; /* of the view's base */
+	u64 value;
+	int r;
 
-	if (kvm_exit_stats_alloc(&now, !kvm || kvm_exit_stats_has_hist(kvm), GFP_KERNEL_ACCOUNT))
-		return -ENOMEM;
+	r = kstrtou64_from_user(buf, len, 0, &value);
+	if (r)
+		return r;
+	if (value)
+		return -EINVAL;
 
-	base = exit_stats_base(kvm, &lock);
-	scoped_guard(mutex, lock) {
-		exit_stats_sum(kvm, &now);
-		swap(*base, now);
+	if (kvm)
+		return exit_stats_reset_vm(kvm) ?: len;
+
+	guard(mutex)(&kvm_lock);
+	list_for_each_entry(kvm, &vm_list, vm_list) {
+		r = exit_stats_reset_vm(kvm);
+		if (r)
+			return r;
 	}
-
-	kvm_exit_stats_free(&now);
 	return len;
 }
 
-/* Both tables of all reasons fit, so that a reader gets one consistent view. */
-#define EXIT_STATS_TABLE_SIZE (8 * PAGE_SIZE)
+/* The table of all reasons fits, so that a reader gets one consistent view. */
+#define EXIT_STATS_TABLE_SIZE (16 * PAGE_SIZE)
 
-static int exit_stats_open_view(struct inode *inode, struct file *file,
-				int (*show)(struct seq_file *m, void *unused))
+static int exit_stats_open_as(struct inode *inode, struct file *file,
+			      int (*show)(struct seq_file *m, void *unused))
 {
 	struct kvm *kvm = inode->i_private;
 	int r;
@@ -253,12 +195,12 @@ static int exit_stats_open_view(struct inode *inode, struct file *file,
 
 static int exit_stats_open(struct inode *inode, struct file *file)
 {
-	return exit_stats_open_view(inode, file, exit_stats_show);
+	return exit_stats_open_as(inode, file, exit_stats_show);
 }
 
-static int exit_stats_open_raw(struct inode *inode, struct file *file)
+static int exit_stats_open_vcpus(struct inode *inode, struct file *file)
 {
-	return exit_stats_open_view(inode, file, exit_stats_show_raw);
+	return exit_stats_open_as(inode, file, exit_stats_show_vcpus);
 }
 
 static int exit_stats_release(struct inode *inode, struct file *file)
@@ -280,37 +222,26 @@ static const struct file_operations exit_stats_fops = {
 	.release = exit_stats_release,
 };
 
-static const struct file_operations exit_stats_raw_fops = {
+static const struct file_operations exit_stats_vcpus_fops = {
 	.owner = THIS_MODULE,
-	.open = exit_stats_open_raw,
+	.open = exit_stats_open_vcpus,
 	.read = seq_read,
 	.llseek = seq_lseek,
 	.release = exit_stats_release,
 };
 
-static void exit_stats_create_files(struct dentry *dir, struct kvm *kvm)
-{
-	if (!kvm_exit_stats_supported())
-		return;
-
-	debugfs_create_file("exit_stats", 0644, dir, kvm, &exit_stats_fops);
-	debugfs_create_file("exit_stats_raw", 0444, dir, kvm, &exit_stats_raw_fops);
-}
-
-/**
- * kvm_exit_stats_create_debugfs() - make the host's files
- * @dir:	KVM's folder, made anew whenever a vendor module is loaded
- */
 void kvm_exit_stats_create_debugfs(struct dentry *dir)
 {
-	/* The totals have been set to zero, and so must be what is taken off. */
-	scoped_guard(mutex, &exit_stats_host_lock)
-		kvm_exit_stats_free(&exit_stats_host_base);
-
-	exit_stats_create_files(dir, NULL);
+	if (kvm_x86_ops.exit_reasons_enabled)
+		debugfs_create_file("exit_stats_raw", 0644, dir, NULL, &exit_stats_fops);
 }
 
 void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm)
 {
-	exit_stats_create_files(kvm->debugfs_dentry, kvm);
+	if (!kvm->arch.exit_stats.on)
+		return;
+
+	debugfs_create_file("exit_stats_raw", 0644, kvm->debugfs_dentry, kvm, &exit_stats_fops);
+	debugfs_create_file("exit_stats_vcpus", 0444, kvm->debugfs_dentry, kvm,
+			    &exit_stats_vcpus_fops);
 }

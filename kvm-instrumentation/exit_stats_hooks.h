@@ -18,90 +18,92 @@ struct dentry;
 
 #include <asm/tsc.h>
 
-/* The leaves of the guest interface. */
-#define EXIT_STATS_FIRST_LEAF 0x4ffffffa
-#define EXIT_STATS_LAST_LEAF 0x4fffffff
-
 /*
- * On when the vendor module counts and kvm.exit_stats says so.  Asked as
- * unlikely although it is on by default: off is then a no-op and nothing else,
- * where a jump would land on an ENDBR as well.
+ * On while there is a vCPU that counts, and one that measures the time to its
+ * entries.  Asked as unlikely although counting is on by default: off is then a
+ * no-op and nothing else, where a jump would land on an ENDBR as well.
  */
 DECLARE_STATIC_KEY_FALSE(kvm_exit_stats_key);
+DECLARE_STATIC_KEY_FALSE(kvm_exit_stats_entry_key);
 
-/* What is rarer than an exit; for the vendor module as well. */
 void __kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 event);
 
-/* Lifecycle. */
-void kvm_exit_stats_vendor_init(void);
-bool kvm_exit_stats_supported(void);
 void kvm_exit_stats_init_vm(struct kvm *kvm);
-void kvm_exit_stats_end_vm(struct kvm *kvm);
-void kvm_exit_stats_create_vcpu(struct kvm_vcpu *vcpu);
-void kvm_exit_stats_enlist(struct kvm_vcpu *vcpu);
+void kvm_exit_stats_destroy_vm(struct kvm *kvm);
+int kvm_exit_stats_create_vcpu(struct kvm_vcpu *vcpu);
 void kvm_exit_stats_destroy_vcpu(struct kvm_vcpu *vcpu);
+struct exit_stats *kvm_exit_stats_alloc(u32 vendor, bool hist, gfp_t gfp);
+void kvm_exit_stats_sum_vm(struct kvm *kvm, struct exit_stats *sum);
 
-/* Sums, for the readers. */
-int kvm_exit_stats_alloc(struct kvm_exit_stats_set *set, bool hist, gfp_t gfp);
-void kvm_exit_stats_free(struct kvm_exit_stats_set *set);
-bool kvm_exit_stats_has_hist(struct kvm *kvm);
-void kvm_exit_stats_sum_vm(struct kvm *kvm, const struct kvm_exit_stats_set *sum);
-void kvm_exit_stats_walk_host(void (*reset)(void *data),
-			      void (*add)(void *data, const struct exit_stats_counters *counters,
-					  const struct exit_stats_hist *hist),
-			      void *data);
-
-/* Readers. */
 bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
+int kvm_exit_stats_capability(struct kvm *kvm);
+int kvm_exit_stats_enable_cap(struct kvm *kvm, u64 arg);
 void kvm_exit_stats_create_debugfs(struct dentry *dir);
 void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm);
 
-/**
- * kvm_exit_stats_stamp() - read the clock at a VM exit
- * @vcpu:	the vCPU that has just exited
- *
- * Safe in noinstr code, so that it can come before anything else is done for
- * the exit, an NMI's handler included.
+#ifdef CONFIG_KVM_EXIT_STATS_COURSE
+u32 kvm_exit_stats_layout(void);
+#else
+static inline u32 kvm_exit_stats_layout(void)
+{
+	return 0;
+}
+#endif
+
+/*
+ * Read the clock at a VM exit.  Safe in noinstr code, so that it can come before
+ * anything else is done for the exit, an NMI's handler included.
  */
 static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu)
 {
-	if (static_branch_unlikely(&kvm_exit_stats_key))
-		vcpu->exit_stats.live.clock.start = rdtsc();
+	if (static_branch_unlikely(&kvm_exit_stats_key) && vcpu->exit_stats)
+		vcpu->exit_stats->start = rdtsc();
 }
 
-/**
- * kvm_exit_stats_exit() - record a hardware VM exit
- * @vcpu:	the vCPU
- * @reason:	the exit reason as the hardware gave it, flags included
- * @l2:		the vCPU was running a nested guest
- *
- * Latches both, for the handler may change them; kvm_exit_stats_handled()
- * counts.  A macro with barriers, so that neither is read while the key is
- * off: the compiler would merge it with a later reading and do it always.
+/*
+ * Latch the number of a hardware exit, flags included, and whether a nested
+ * guest ran: the handler may change both.  kvm_exit_stats_handled() counts.
  */
-#define kvm_exit_stats_exit(vcpu, reason, l2)					\
-do {										\
-	if (static_branch_unlikely(&kvm_exit_stats_key)) {			\
-		barrier();							\
-		exit_stats_exit(&(vcpu)->exit_stats.live, reason, l2);	\
-		barrier();							\
-	}									\
-} while (0)
+static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason, bool l2)
+{
+	if (static_branch_unlikely(&kvm_exit_stats_key) && vcpu->exit_stats)
+		exit_stats_exit(vcpu->exit_stats, reason, l2);
+}
 
-/**
- * kvm_exit_stats_handled() - the latest exit has been handled
- * @vcpu:	the vCPU
- *
- * When the exit handler has returned, and before a fastpath's re-entry.  If
- * both happen to an exit, which is so when a request is pending at re-entry,
- * the first is its end.
+/* SVM's negative codes are below the pseudo reasons; whatever else is large is no code. */
+static __always_inline u32 kvm_exit_stats_svm_number(u64 exit_code)
+{
+	switch ((s32)exit_code) {
+	case -1:
+		return EXIT_STATS_SVM_INVALID;
+	case -2:
+		return EXIT_STATS_SVM_BUSY;
+	case -3:
+		return EXIT_STATS_SVM_IDLE;
+	default:
+		return exit_code < EXIT_STATS_SVM_BUSY ? exit_code : EXIT_STATS_BEYOND;
+	}
+}
+
+/*
+ * The latest exit has been handled: when the exit handler has returned, and
+ * before a fastpath's re-entry.  If both happen to an exit, which is so when a
+ * request is pending at re-entry, the first is its end.
  */
 static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu)
 {
-	struct exit_stats_vcpu *live = &vcpu->exit_stats.live;
+	struct exit_stats *s;
 
-	if (static_branch_unlikely(&kvm_exit_stats_key))
-		exit_stats_handled(live, live->clock.hist, rdtsc());
+	if (!static_branch_unlikely(&kvm_exit_stats_key))
+		return;
+
+	s = vcpu->exit_stats;
+	if (!s)
+		return;
+
+	preempt_disable();
+	exit_stats_handled(s, s->hist, rdtsc());
+	preempt_enable();
 }
 
 static __always_inline void kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 event)
@@ -110,22 +112,23 @@ static __always_inline void kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 even
 		__kvm_exit_stats_event(vcpu, event);
 }
 
-/**
- * kvm_exit_stats_entry_failed() - VMLAUNCH or VMRESUME failed, without an exit
- * @vcpu:	the vCPU
- */
+/* VMLAUNCH or VMRESUME failed, without an exit. */
 static __always_inline void kvm_exit_stats_entry_failed(struct kvm_vcpu *vcpu)
 {
 	kvm_exit_stats_event(vcpu, EXIT_STATS_ENTRY_FAILED);
 }
 
-/**
- * kvm_exit_stats_entry_emulated() - KVM emulates instead of entering the guest
- * @vcpu:	the vCPU
- */
+/* KVM emulates instead of entering the guest. */
 static __always_inline void kvm_exit_stats_entry_emulated(struct kvm_vcpu *vcpu)
 {
 	kvm_exit_stats_event(vcpu, EXIT_STATS_ENTRY_EMULATED);
+}
+
+static __always_inline void kvm_exit_stats_before_entry(struct kvm_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&kvm_exit_stats_entry_key) &&
+	    vcpu->kvm->arch.exit_stats.config.entry)
+		__kvm_exit_stats_event(vcpu, EXIT_STATS_BEFORE_ENTRY);
 }
 
 static __always_inline void kvm_exit_stats_block_begin(struct kvm_vcpu *vcpu)
@@ -138,19 +141,16 @@ static __always_inline void kvm_exit_stats_block_end(struct kvm_vcpu *vcpu)
 	kvm_exit_stats_event(vcpu, EXIT_STATS_BLOCK_END);
 }
 
-/**
- * kvm_exit_stats_user_begin() - KVM_RUN returns
- * @vcpu:	the vCPU
- * @ret:	what it returns
- *
- * Only 0 means that an exit needs the VMM; a signal's -EINTR is not the
- * guest's doing, and a VM that was stopped for an hour must not look as if
- * its latest exit had taken that long.
+/*
+ * KVM_RUN returns.  0 means that an exit needs the VMM, and so does a memory
+ * fault; a signal's -EINTR is not the guest's doing, and a VM that was stopped
+ * for an hour must not look as if its latest exit had taken that long.
  */
 static __always_inline void kvm_exit_stats_user_begin(struct kvm_vcpu *vcpu, int ret)
 {
-	if (!ret)
-		kvm_exit_stats_event(vcpu, EXIT_STATS_USER_BEGIN);
+	bool exit = !ret || vcpu->run->exit_reason == KVM_EXIT_MEMORY_FAULT;
+
+	kvm_exit_stats_event(vcpu, exit ? EXIT_STATS_USER_BEGIN : EXIT_STATS_STOP_BEGIN);
 }
 
 static __always_inline void kvm_exit_stats_user_end(struct kvm_vcpu *vcpu)
@@ -170,12 +170,7 @@ static __always_inline void kvm_exit_stats_sched_in(struct kvm_vcpu *vcpu)
 		kvm_exit_stats_event(vcpu, EXIT_STATS_SCHED_IN);
 }
 
-/**
- * kvm_exit_stats_is_leaf() - may a CPUID leaf be one of the exit statistics'?
- * @leaf:	EAX
- *
- * Return: true if kvm_exit_stats_cpuid() is to be asked.
- */
+/* Whether kvm_exit_stats_cpuid() is to be asked about a CPUID leaf. */
 static __always_inline bool kvm_exit_stats_is_leaf(u32 leaf)
 {
 	return static_branch_unlikely(&kvm_exit_stats_key) &&
@@ -185,20 +180,22 @@ static __always_inline bool kvm_exit_stats_is_leaf(u32 leaf)
 
 #else /* !CONFIG_KVM_EXIT_STATS */
 
-static inline void kvm_exit_stats_vendor_init(void) {}
 static inline void kvm_exit_stats_init_vm(struct kvm *kvm) {}
-static inline void kvm_exit_stats_end_vm(struct kvm *kvm) {}
-static inline void kvm_exit_stats_create_vcpu(struct kvm_vcpu *vcpu) {}
-static inline void kvm_exit_stats_enlist(struct kvm_vcpu *vcpu) {}
+static inline void kvm_exit_stats_destroy_vm(struct kvm *kvm) {}
+static inline int kvm_exit_stats_create_vcpu(struct kvm_vcpu *vcpu) { return 0; }
 static inline void kvm_exit_stats_destroy_vcpu(struct kvm_vcpu *vcpu) {}
+static inline int kvm_exit_stats_capability(struct kvm *kvm) { return 0; }
+static inline int kvm_exit_stats_enable_cap(struct kvm *kvm, u64 arg) { return -EINVAL; }
 static inline void kvm_exit_stats_create_debugfs(struct dentry *dir) {}
 static inline void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm) {}
 
 static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason, bool l2) {}
+static __always_inline u32 kvm_exit_stats_svm_number(u64 exit_code) { return exit_code; }
 static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_entry_failed(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_entry_emulated(struct kvm_vcpu *vcpu) {}
+static __always_inline void kvm_exit_stats_before_entry(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_block_begin(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_block_end(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_user_begin(struct kvm_vcpu *vcpu, int ret) {}

@@ -9,7 +9,6 @@
 
 #ifdef CONFIG_KVM_EXIT_STATS
 
-#include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
 
@@ -23,39 +22,14 @@
  */
 #define kvm_x86_vendor_init kvm_x86_vendor_init_exit_stats
 
-/**
- * struct kvm_exit_stats_set - one set of counters and its histograms
- * @counters:	the counters, or NULL
- * @hist:	the histograms, or NULL when there are none
- */
-struct kvm_exit_stats_set {
-	struct exit_stats_counters *counters;
-	struct exit_stats_hist *hist;
-};
-
-/**
- * struct kvm_exit_stats_vcpu - a vCPU's share
- * @live:	the counters and their timing, recorded by the Rust object
- * @snapshot:	the guest's snapshot, made at its first request and private to
- *		the vCPU's thread
- */
-struct kvm_exit_stats_vcpu {
-	struct exit_stats_vcpu live;
-	struct kvm_exit_stats_set snapshot;
-};
-
-/**
- * struct kvm_exit_stats_vm - a VM's share
- * @node:	in the list of VMs that make the host's totals, from the first
- *		vCPU to the VM's end
- * @lock:	protects @base, and serialises the copies made for KVM's binary
- *		statistics
- * @base:	what the host's view of this VM is reset to, if it ever was
- */
+/* A VM's share.  All but @guest and @base is fixed when the VM is made. */
 struct kvm_exit_stats_vm {
-	struct list_head node;
-	struct mutex lock; /* of base and of the binary statistics' copies */
-	struct kvm_exit_stats_set base;
+	struct exit_stats_config config;
+	bool on;		/* its exits are counted */
+	bool vmm_decides;	/* the VMM may change @guest */
+	bool guest;		/* the guest may read them */
+	struct mutex lock;	/* of base and of the binary statistics' copies */
+	struct exit_stats *base;	/* what the host's view is reset to, or NULL */
 };
 
 #endif /* CONFIG_KVM_EXIT_STATS */

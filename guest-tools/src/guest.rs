@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use exit_stats::abi::{self, Layout, Role, Selector};
+use exit_stats::counters::{slot, SLOTS};
 use exit_stats::hist::bucket_of;
 use exit_stats::reader::{CpuidReader, Figures, Interface, ProbeError, Reader};
 use exit_stats::reason;
@@ -181,7 +182,8 @@ impl<'a> Guest<'a> {
             }
         }
         // The host may know reasons that this program does not, and the reverse.
-        for number in (0..interface.reasons).chain([abi::BEYOND]) {
+        let known = |number: &u32| slot(*number) < SLOTS;
+        for number in (0..interface.reasons).filter(known).chain([abi::BEYOND]) {
             let mut row = Row::named(number);
             if self.impossible.borrow().contains(&number) {
                 row.state = Some(Availability::NotEnabled);

@@ -52,7 +52,7 @@ fn is_kvm(signature: &Signature) -> bool {
 pub fn no_statistics(cpu: &(impl CpuidReader + ?Sized), why: ProbeError) -> Error {
     Error::NoStatistics(match why {
         ProbeError::Absent => absent(cpu),
-        ProbeError::Version(_) | ProbeError::Layout(_) => format!(
+        ProbeError::Version(_) | ProbeError::Layout(_) | ProbeError::Vendor(_) => format!(
             "{why}, which this vmxscope does not read.\n\
              Take a vmxscope as new as the host's KVM."
         ),

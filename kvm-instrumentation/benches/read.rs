@@ -10,27 +10,40 @@ use std::arch::x86_64::{_mm_clflush, _mm_mfence, _mm_prefetch, _MM_HINT_T0};
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion};
-use exit_stats::clock::{Armed, Vcpu};
-use exit_stats::counters::Counters;
+use exit_stats::counters::{Set, View};
 use exit_stats::hist::Hist;
+use exit_stats::reason::Vendor;
 use rustix::time::{clock_gettime, ClockId};
 
 // A_VCPU of scripts/vmxlab/bench/why.py.
-const _: () = assert!(size_of::<Counters>() == 5_632 && size_of::<Hist>() == 16_384);
+const _: () = assert!(size_of::<Set>() == 3_840 && size_of::<Hist>() == 12_544);
 
-type Set = (Box<Vcpu>, Box<Hist>);
-type Design = fn(&[Set], &Counters, &Hist);
+type Counted = (Box<Set>, Box<Hist>);
 
-/// A vCPU that has taken exits of every reason, in three octaves each.
-fn vcpu() -> Set {
-    let (vcpu, hist, armed) = (Box::<Vcpu>::default(), Box::<Hist>::default(), Armed::new());
-    for reason in 0..87 {
+fn view((set, hist): &Counted) -> View<'_> {
+    View {
+        set,
+        hist: Some(hist),
+    }
+}
+
+fn without(counted: &Counted) -> View<'_> {
+    View {
+        hist: None,
+        ..view(counted)
+    }
+}
+
+/// A vCPU that has taken exits of as many reasons as it has rows for, in three octaves each.
+fn vcpu() -> Counted {
+    let (set, hist) = Counted::default();
+    for reason in Vendor::Vmx.reasons().iter().take(55) {
         for bucket in [8, 11, 17] {
-            vcpu.exit(reason, false, 1);
-            vcpu.handled(&armed, Some(&hist), 1 + (1 << bucket));
+            set.exit(reason.number.into(), false, 1);
+            set.handled(Some(&hist), 1 + (1 << bucket));
         }
     }
-    (vcpu, hist)
+    (set, hist)
 }
 
 /// For how long this thread has been running.
@@ -48,26 +61,15 @@ fn lines<T>(value: &T) -> impl Iterator<Item = *const u8> {
 }
 
 /// A design that was tried: asks for the next set's lines while one is summed up.
-fn prefetched(sets: &[Set], sum: &Counters, sum_hist: &Hist) {
-    sum.begin_snapshot();
-    sum_hist.clear();
-    for (index, (vcpu, hist)) in sets.iter().enumerate() {
+fn prefetched(sets: &[Counted], sum: &Counted) {
+    view(sum).clear();
+    for (index, set) in sets.iter().enumerate() {
         let (next, next_hist) = sets.get(index + 1).unwrap_or(&sets[0]);
         for line in lines(&**next).chain(lines(&**next_hist)) {
             // SAFETY: A prefetch harms nothing, wherever it goes.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
         }
-        sum.merge(vcpu.counters());
-        sum_hist.merge(vcpu.counters(), Some(hist));
-    }
-}
-
-/// Another: all counters first, then all histograms, so that each has one stream.
-fn apart(sets: &[Set], sum: &Counters, sum_hist: &Hist) {
-    sum_up(sets, sum, None);
-    sum_hist.clear();
-    for (vcpu, hist) in sets {
-        sum_hist.merge(vcpu.counters(), Some(hist));
+        view(sum).add(view(set));
     }
 }
 
@@ -79,23 +81,18 @@ fn flush<T>(value: &T) {
     }
 }
 
-/// What was tried, each with cold tables.
-const DESIGNS: [(&str, Design); 2] = [("prefetched", prefetched), ("apart", apart)];
-
 /// Reads all sets once.
-fn sum_up(sets: &[Set], sum: &Counters, sum_hist: Option<&Hist>) {
-    sum.begin_snapshot();
-    sum_hist.inspect(|hist| hist.clear());
-    for (vcpu, hist) in sets {
-        sum.merge(vcpu.counters());
-        sum_hist.inspect(|sum| sum.merge(vcpu.counters(), Some(hist)));
+fn sum_up(sets: &[Counted], sum: &Counted, of: fn(&Counted) -> View<'_>) {
+    of(sum).clear();
+    for set in sets {
+        of(sum).add(of(set));
     }
 }
 
 /// Puts all sets out of all caches.
-fn flush_all(sets: &[Set]) {
-    for (vcpu, hist) in sets {
-        flush(&**vcpu);
+fn flush_all(sets: &[Counted]) {
+    for (set, hist) in sets {
+        flush(&**set);
         flush(&**hist);
     }
     // SAFETY: Every x86-64 CPU has MFENCE.
@@ -107,7 +104,7 @@ fn read(criterion: &mut Criterion) {
     group.sample_size(10);
     group.warm_up_time(Duration::from_millis(300));
     group.measurement_time(Duration::from_millis(1500));
-    let (sum, sum_hist) = (Counters::default(), Box::<Hist>::default());
+    let sum = Counted::default();
     for vcpus in [1, 64, 1024, 4096] {
         let sets: Vec<_> = (0..vcpus).map(|_| vcpu()).collect();
         for name in ["counters", "histograms", "cold"] {
@@ -117,7 +114,8 @@ fn read(criterion: &mut Criterion) {
                     flush_all(&sets);
                 }
                 let start = time();
-                sum_up(&sets, &sum, (name != "counters").then_some(&sum_hist));
+                let of = if name == "counters" { without } else { view };
+                sum_up(&sets, &sum, of);
                 let took = time() - start;
                 least = least.min(took);
                 took
@@ -127,25 +125,73 @@ fn read(criterion: &mut Criterion) {
             });
             println!("read {name} vcpus {vcpus} least {}", least.as_nanos());
         }
-        for (name, design) in DESIGNS {
-            let one = |_| {
-                flush_all(&sets);
-                let start = time();
-                design(&sets, &sum, &sum_hist);
-                time() - start
-            };
-            let least = (0..10).map(one).min().unwrap_or_default();
-            println!(
-                "read_design {name} vcpus {vcpus} least {}",
-                least.as_nanos()
-            );
-        }
+        let one = |_| {
+            flush_all(&sets);
+            let start = time();
+            prefetched(&sets, &sum);
+            time() - start
+        };
+        let least = (0..10).map(one).min().unwrap_or_default();
+        println!(
+            "read_design prefetched vcpus {vcpus} least {}",
+            least.as_nanos()
+        );
     }
     group.finish();
 }
 
+/// What it costs a vCPU's exits that another reads all 64 vCPUs' counts in a loop.
+fn disturb() {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    let Some(cores) = core_affinity::get_core_ids().filter(|cores| cores.len() > 1) else {
+        println!("disturb: there are fewer than 2 CPUs");
+        return;
+    };
+    let sets: Vec<_> = (0..64).map(|_| vcpu()).collect();
+    let done = AtomicBool::new(false);
+    let exits = || {
+        let (set, hist) = &sets[0];
+        let once = || {
+            let start = std::time::Instant::now();
+            for number in [30, 10, 30, 1, 12, 32, 30, 48].repeat(1000) {
+                set.exit(number, false, clock());
+                set.handled(Some(hist), clock());
+            }
+            start.elapsed().as_nanos() as f64 / 8000.0
+        };
+        (0..200).map(|_| once()).fold(f64::MAX, f64::min)
+    };
+    core_affinity::set_for_current(cores[0]);
+    let alone = exits();
+    let read = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            core_affinity::set_for_current(cores[1]);
+            while !done.load(SeqCst) {
+                for set in &sets {
+                    std::hint::black_box(without(set).value(48, 0));
+                    // A CPUID's exit, as each reading of the guest's is one.
+                    (0..2000 / 64).for_each(|n| _ = std::hint::black_box(n));
+                }
+            }
+        });
+        let read = exits();
+        done.store(true, SeqCst);
+        read
+    });
+    println!(
+        "disturb alone {alone:.2} read {read:.2} ratio {:.3}",
+        read / alone
+    );
+}
+
+fn clock() -> u64 {
+    // SAFETY: Every x86-64 CPU has RDTSC, and no kernel forbids it here.
+    unsafe { std::arch::x86_64::_rdtsc() }
+}
+
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
+    disturb();
     read(&mut criterion);
     criterion.final_summary();
 }

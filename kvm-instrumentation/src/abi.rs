@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest interface, version 1: leaves, layouts, selectors and registers.
+//! The guest interface, version 2: leaves, layouts, selectors and registers.
 //!
 //! KVM encodes with these and the guest's tools decode with them.
 
 #![forbid(unsafe_code)]
 
-/// Version of the interface, in leaf [`DISCOVERY`].
+/// What leaf [`DISCOVERY`] states: what version 1 had means the same in version 2.
 pub const VERSION: u32 = 1;
 
 /// Extension leaf: ECX holds a [`Selector`].
 pub const EXTENSION: u32 = 0x4fff_fffa;
-/// Discovery leaf: ECX 0 says what this is, 1 how large.
+/// Discovery leaf: ECX 0 says what this is, 1 how large, 2 which instance.
 pub const DISCOVERY: u32 = 0x4fff_fffb;
 /// First of the four leaves whose meaning depends on the [`Layout`].
 pub const FIRST: u32 = 0x4fff_fffc;
@@ -23,18 +23,21 @@ pub const SIGNATURE: [u32; 3] = [
     u32::from_le_bytes(*b"tats"),
 ];
 
-/// Bit 16 of EAX of [`DISCOVERY`]: the figures are the whole host's.
+/// Bit 16 of EAX of [`DISCOVERY`]: the figures are the whole host's. Version 1 only.
 pub const HOST_SCOPE: u32 = 1 << 16;
 /// Bit 17 of EAX of [`DISCOVERY`]: there are histograms.
 pub const HISTOGRAMS: u32 = 1 << 17;
+/// First bit of the processor's vendor in EAX of [`DISCOVERY`].
+pub const VENDOR_SHIFT: u32 = 20;
 
-/// Log2 buckets of a histogram: one for each bit of a 64-bit time.
-pub const BUCKETS: u32 = 64;
+/// Log2 buckets of a histogram. The last holds all longer times too.
+pub const BUCKETS: u32 = 24;
 
-/// Pseudo reason: hardware reasons that the SDM does not define.
+/// Pseudo reason: hardware reasons that have no row of their own.
 ///
-/// They are those past the table's end and those in its gaps, so that the
-/// defined reasons and this one add up to the total.
+/// They are those that the manual does not define, so that the defined reasons and
+/// this one add up to the total. Time that no exit led to is here too: after a
+/// failed or an emulated entry, and while a signal keeps the VMM out of `KVM_RUN`.
 pub const BEYOND: u32 = 0xfffc;
 /// Pseudo reason: entries that KVM had to emulate.
 pub const EMULATED: u32 = 0xfffd;
@@ -61,21 +64,17 @@ pub const STATE: u32 = 6;
 pub const L2: u32 = 7;
 /// Field: timings dropped because the clock went backwards.
 pub const DROPPED: u32 = 8;
+/// Field: cycles for which the thread was scheduled out while it handled such an exit,
+/// or before it entered the guest again.
+pub const AWAY: u32 = 9;
+/// Field: cycles from the end of handling to the next entry, if that is measured.
+pub const ENTRY: u32 = 10;
+/// Field: cycles in the guest until such an exit.
+pub const GUEST: u32 = 11;
 /// Field: bucket 0 of the histogram of handling cycles.
 pub const BUCKET: u32 = 0x40;
 /// Field: take a snapshot; read from the snapshot, its generation.
 pub const SNAPSHOT: u32 = 0x7fff;
-
-/// ECX of leaf [`DISCOVERY`] subleaf 1: bit n is set if field n is served.
-pub const FIELDS: u32 = (1 << EXITS)
-    | (1 << CYCLES)
-    | (1 << MIN)
-    | (1 << MAX)
-    | (1 << BLOCKED)
-    | (1 << USER)
-    | (1 << STATE)
-    | (1 << L2)
-    | (1 << DROPPED);
 
 /// Whether a reason can occur in a VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

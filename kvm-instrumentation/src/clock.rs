@@ -1,42 +1,63 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a vCPU carries, and the timing of its latest exit.
+//! Recording an exit, and accounting for all the time of a vCPU's life.
 //!
-//! At an exit C leaves behind what the hardware said; that is three stores. When the
-//! exit has been handled it is counted and timed here, whatever the handler did to the
-//! reason meanwhile, and what follows is charged to it too:
+//! At an exit C leaves behind what the hardware said, in four stores. When the exit has
+//! been handled it is counted and timed here, whatever the handler did to the reason
+//! meanwhile, and what follows is charged to it too:
 //!
 //! ```text
-//! exit ─────────► handled ─► blocked, in userspace, or back in the guest
-//!   ▲ │ scheduled out (not counted)
-//!   └─┘ scheduled in
+//! mark -- in the guest --> start -- being handled --> mark -- in the guest --> start
+//!                                    scheduled out      scheduled out, blocked,
+//!                                                       in userspace
 //! ```
 //!
-//! Time that the thread was scheduled out is kept out by timing each stretch of
-//! running by itself. A stretch lies on one CPU, so clocks that differ between
-//! CPUs do not harm either.
+//! What interrupts one of the two has an account of its own: when it is over, the
+//! instants before it are moved on by as much. So the accounts always add up to the time
+//! from the first entry to `mark`.
+//!
+//! Where clocks of CPUs disagree, or the clock is set back, a stretch would end before it
+//! began. It is then charged to no account; the next exit finds that its instants are not
+//! in order, is counted without a time, and its end is where time goes on.
 
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{compiler_fence, AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use Ordering::Relaxed;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::counters::{add, Counters, Row, LAST_ROW};
-use crate::hist::Hist;
+use crate::abi;
+use crate::counters::{add, Row, Set, AWAY, BLOCKED, CYCLES, DROPPED, EXITS, GUEST, L2, USER};
+use crate::hist::{record, Hist, ENTRY};
 
-/// Phase: the exit has been handled, or there was none.
-const HANDLED: u32 = 0;
-/// Phase: an exit is being handled; the next higher number if it was from L2.
-pub(crate) const HANDLING: u32 = 1;
-pub(crate) const HANDLING_L2: u32 = 2;
-/// Phase: the thread was scheduled out meanwhile; and again one more for L2.
-const AWAY: u32 = 3;
-/// Phase: the thread runs again; and one more for L2.
-const BACK: u32 = 5;
-/// Phase: the vCPU sleeps or polls.
-const BLOCKED: u32 = 7;
-/// Phase: `KVM_RUN` has returned.
-const USER: u32 = 8;
+/// What the vCPU does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Phase {
+    /// It has not entered the guest yet.
+    New = 0,
+    /// It is in the guest, or on the way there.
+    Guest = 1,
+    /// An exit is being handled. C sets this.
+    Handling = 2,
+    /// It sleeps or polls.
+    Blocked = 3,
+    /// `KVM_RUN` has returned.
+    User = 4,
+}
+
+/// Flag of [`Phase::Handling`]: the exit was taken from a nested guest.
+pub(crate) const FROM_L2: u16 = 1 << 8;
+
+impl Phase {
+    fn from_number(number: u16) -> Self {
+        match number & !FROM_L2 {
+            1 => Self::Guest,
+            2 => Self::Handling,
+            3 => Self::Blocked,
+            4 => Self::User,
+            _ => Self::New,
+        }
+    }
+}
 
 /// A rarer event; see `exit_stats_event()` in the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,293 +69,187 @@ pub enum Event {
     BlockEnd = 1,
     /// `KVM_RUN` returns because of the latest exit.
     UserBegin = 2,
-    /// `KVM_RUN` is called again.
-    UserEnd = 3,
+    /// `KVM_RUN` returns for another reason, as a signal.
+    StopBegin = 3,
+    /// `KVM_RUN` was called again, and what the VMM had to complete is completed.
+    UserEnd = 4,
     /// The thread is scheduled out.
-    SchedOut = 4,
+    SchedOut = 5,
     /// The thread is scheduled in.
-    SchedIn = 5,
+    SchedIn = 6,
+    /// The guest is about to be entered.
+    Entry = 7,
     /// An entry failed before the guest ran.
-    EntryFailed = 6,
+    EntryFailed = 8,
     /// An entry had to be emulated.
-    EntryEmulated = 7,
+    EntryEmulated = 9,
 }
 
 impl Event {
     /// All events, by number.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::BlockBegin,
         Self::BlockEnd,
         Self::UserBegin,
+        Self::StopBegin,
         Self::UserEnd,
         Self::SchedOut,
         Self::SchedIn,
+        Self::Entry,
         Self::EntryFailed,
         Self::EntryEmulated,
     ];
 
     /// Returns the event of this number.
-    #[inline]
     pub fn from_number(number: u32) -> Option<Self> {
         Self::ALL.get(number as usize).copied()
     }
 }
 
-/// Since when all places that record are live; one for all vCPUs.
-///
-/// An exit is timed if it began after that. Every exit reads it, so it shares no
-/// cache line with what is written.
-#[derive(Debug)]
-#[repr(align(64))]
-pub struct Armed {
-    since: AtomicU64,
+/// Counts an exit without a time.
+#[cold]
+#[inline(never)]
+fn drop_timing(row: &Row) {
+    add(&row[DROPPED], 1);
 }
 
-impl Armed {
-    /// Starts armed.
-    pub const fn new() -> Self {
-        Self {
-            since: AtomicU64::new(0),
-        }
-    }
-
-    /// Forgets all timings that are under way, and starts or stops new ones.
-    pub fn arm(&self, on: bool, tsc: u64) {
-        self.since.store(if on { tsc } else { u64::MAX }, Relaxed);
-    }
-
-    /// Returns whether an exit that began then is timed.
-    #[inline(always)]
-    fn covers(&self, start: u64) -> bool {
-        start > self.since.load(Relaxed)
-    }
-}
-
-impl Default for Armed {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// The latest exit, and how far its timing is; valid when zeroed.
-#[derive(Debug, Default)]
-#[repr(C, align(64))]
-pub struct Clock {
-    /// When the exit happened. C writes this and the two below.
-    pub(crate) start: AtomicU64,
-    /// The basic exit reason.
-    pub(crate) reason: AtomicU32,
-    pub(crate) phase: AtomicU32,
-    /// When the current stretch of another phase began.
-    pub(crate) since: AtomicU64,
-    /// Handling cycles before the exit was last scheduled out.
-    pub(crate) spent: AtomicU64,
-    /// The histograms, or null. C sets it and hands it to the boundary.
-    pub(crate) hist: AtomicPtr<Hist>,
-    pub(crate) reserved: [u64; 3],
-}
-
-/// What a vCPU carries; valid when zeroed.
-///
-/// The methods that record are for the one thread that holds the vCPU.
-#[derive(Debug, Default)]
-#[repr(C)]
-pub struct Vcpu {
-    pub(crate) counters: Counters,
-    pub(crate) clock: Clock,
-}
-
-impl Vcpu {
-    /// Returns the counters.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
+impl Set {
     /// Latches a hardware exit, as `exit_stats_exit()` of the header does in C.
     pub fn exit(&self, reason: u32, l2: bool, tsc: u64) {
-        self.clock.start.store(tsc, Relaxed);
+        self.start.store(tsc, Relaxed);
         // Bits 31:16 are flags: bus lock, enclave mode, failed entry.
-        self.clock.reason.store(reason & 0xffff, Relaxed);
-        let phase = if l2 { HANDLING_L2 } else { HANDLING };
-        self.clock.phase.store(phase, Relaxed);
+        self.reason.store(reason as u16, Relaxed);
+        let flag = if l2 { FROM_L2 } else { 0 };
+        self.phase.store(Phase::Handling as u16 | flag, Relaxed);
+    }
+
+    #[inline(always)]
+    fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u16, Relaxed);
     }
 
     /// Counts and times the latest exit: it has been handled.
+    ///
+    /// What is rare is apart, so that an exit from L1 does nothing for it.
     #[inline(always)]
-    pub fn handled(&self, armed: &Armed, hist: Option<&Hist>, tsc: u64) {
-        if self.clock.phase.load(Relaxed) != HANDLING {
-            self.handled_otherwise(hist, tsc, armed);
-            return;
+    pub fn handled(&self, hist: Option<&Hist>, tsc: u64) {
+        if self.phase.load(Relaxed) != Phase::Handling as u16 {
+            return self.handled_otherwise(hist, tsc);
         }
-        // The thread may be scheduled out anywhere here: the start does not
-        // change then, and what comes after `tsc` is not asked for.
-        self.clock.phase.store(HANDLED, Relaxed);
-        let Some((row, number)) = self.row() else {
-            return;
-        };
-        add(&row.exits, 1);
-        let start = self.clock.start.load(Relaxed);
-        if armed.covers(start) {
-            row.time(hist, number, start, tsc);
+        match self.row_at(self.reason.load(Relaxed)) {
+            0 => self.handled_first(hist, tsc),
+            row => self.count(hist, tsc, row),
         }
     }
 
-    /// Does the same for an exit from L2, or one that was scheduled out meanwhile.
-    ///
-    /// Apart, so that an exit from L1 does nothing for either.
-    #[cold]
-    #[inline(never)]
-    fn handled_otherwise(&self, hist: Option<&Hist>, tsc: u64, armed: &Armed) {
-        let clock = &self.clock;
-        let phase = clock.phase.load(Relaxed);
-        if !(HANDLING_L2..BLOCKED).contains(&phase) {
-            return;
-        }
-        clock.phase.store(HANDLED, Relaxed);
-        // From here on being scheduled out changes nothing: not before.
-        compiler_fence(Ordering::SeqCst);
-        let Some((row, number)) = self.row() else {
+    #[inline(always)]
+    fn count(&self, hist: Option<&Hist>, tsc: u64, number: usize) {
+        self.enter(Phase::Guest);
+        let Some(row) = self.rows.get(number) else {
             return;
         };
-        add(&row.exits, 1);
-        add(&row.l2, u64::from(phase.wrapping_sub(HANDLING) & 1));
-        let start = clock.start.load(Relaxed);
-        if !armed.covers(start) {
+        add(&row[EXITS], 1);
+        let (mark, start) = (self.mark.load(Relaxed), self.start.load(Relaxed));
+        self.mark.store(tsc, Relaxed);
+        let Some(guest) = start.checked_sub(mark) else {
+            return drop_timing(row);
+        };
+        let cycles = tsc.wrapping_sub(start);
+        if tsc <= start {
+            return drop_timing(row);
+        }
+        add(&row[CYCLES], cycles);
+        add(&row[GUEST], guest);
+        if let Some(row) = hist.and_then(|hist| hist.rows.get(number)) {
+            record(row, cycles);
+        }
+    }
+
+    /// Counts an exit of a reason that has no row yet, or none of its own.
+    #[cold]
+    #[inline(never)]
+    fn handled_first(&self, hist: Option<&Hist>, tsc: u64) {
+        self.count(hist, tsc, self.row_of(self.reason.load(Relaxed)));
+    }
+
+    /// Counts an exit from L2.
+    #[cold]
+    #[inline(never)]
+    fn handled_otherwise(&self, hist: Option<&Hist>, tsc: u64) {
+        if self.phase.load(Relaxed) != Phase::Handling as u16 | FROM_L2 {
             return;
         }
-        if phase == HANDLING_L2 {
-            row.time(hist, number, start, tsc);
-        } else if phase >= BACK {
-            // A `tsc` that was read before the thread was scheduled out lies
-            // before the last stretch.
-            let stretch = tsc.saturating_sub(clock.since.load(Relaxed));
-            let spent = clock.spent.load(Relaxed);
-            row.time(hist, number, 0, spent.wrapping_add(stretch));
+        let number = self.row_of(self.reason.load(Relaxed));
+        self.count(hist, tsc, number);
+        if let Some(row) = self.rows.get(number) {
+            add(&row[L2], 1);
         }
     }
 
     /// Records a rarer event.
-    pub fn event(&self, armed: &Armed, event: Event, tsc: u64) {
-        let clock = &self.clock;
-        let entry = match event {
-            Event::EntryFailed => Some(&self.counters.failed),
-            Event::EntryEmulated => Some(&self.counters.emulated),
-            _ => None,
+    pub fn event(&self, hist: Option<&Hist>, event: Event, tsc: u64) {
+        use Phase::{Blocked, Guest, Handling, New, User};
+
+        let begin = |phase| {
+            self.since.store(tsc, Relaxed);
+            self.enter(phase);
         };
-        if let Some(bucket) = entry {
-            add(bucket, 1);
-            // What comes now is no exit's doing, so it is charged to none.
-            clock.start.store(0, Relaxed);
-            return;
-        }
-        let phase = clock.phase.load(Relaxed);
-        let Some((row, _)) = self.row() else {
-            return;
+        let entry = |counter| {
+            add(counter, 1);
+            // What comes now is no exit's doing.
+            self.reason.store(abi::BEYOND as u16, Relaxed);
         };
-        if !armed.covers(clock.start.load(Relaxed)) {
-            return;
-        }
-        let enter = |phase: u32| clock.phase.store(phase, Relaxed);
-        match (event, phase) {
-            (Event::BlockBegin, HANDLED | BLOCKED | USER) => {
-                clock.since.store(tsc, Relaxed);
-                enter(BLOCKED);
+        match (event, Phase::from_number(self.phase.load(Relaxed))) {
+            (Event::EntryFailed, _) => entry(&self.failed),
+            (Event::EntryEmulated, _) => entry(&self.emulated),
+            (Event::BlockEnd | Event::UserEnd | Event::Entry, New) => {
+                self.first.store(tsc, Relaxed);
+                self.mark.store(tsc, Relaxed);
             }
-            (Event::UserBegin, HANDLED | BLOCKED | USER) => {
-                clock.since.store(tsc, Relaxed);
-                enter(USER);
+            (Event::SchedOut, Guest | Handling) => self.since.store(tsc, Relaxed),
+            (Event::SchedIn, Guest | Handling) => self.resume(AWAY, tsc),
+            (Event::BlockBegin, Guest) => begin(Blocked),
+            (Event::BlockEnd, Blocked) => {
+                self.enter(Guest);
+                self.resume(BLOCKED, tsc);
             }
-            (Event::BlockEnd, BLOCKED) => {
-                enter(HANDLED);
-                row.charge(&row.blocked, clock.stretch(tsc));
+            (Event::UserBegin, Guest) => begin(User),
+            (Event::StopBegin, Guest) => {
+                self.reason.store(abi::BEYOND as u16, Relaxed);
+                begin(User);
             }
-            (Event::UserEnd, USER) => {
-                enter(HANDLED);
-                row.charge(&row.user, clock.stretch(tsc));
+            (Event::UserEnd, User) => {
+                self.enter(Guest);
+                self.resume(USER, tsc);
             }
-            (Event::SchedOut, HANDLING..AWAY) => {
-                clock.since.store(clock.start.load(Relaxed), Relaxed);
-                clock.spent.store(0, Relaxed);
-                self.sched_out(row, tsc);
-                enter(phase.wrapping_add(AWAY.wrapping_sub(HANDLING)));
-            }
-            (Event::SchedOut, BACK..BLOCKED) => {
-                self.sched_out(row, tsc);
-                enter(phase.wrapping_sub(BACK.wrapping_sub(AWAY)));
-            }
-            (Event::SchedIn, AWAY..BACK) => {
-                clock.since.store(tsc, Relaxed);
-                enter(phase.wrapping_add(BACK.wrapping_sub(AWAY)));
+            (Event::Entry, Guest) => {
+                let row = self.row_of(self.reason.load(Relaxed));
+                let stretch = tsc.checked_sub(self.mark.load(Relaxed));
+                let row = hist.and_then(|hist| hist.rows.get(row));
+                if let Some((row, stretch)) = row.zip(stretch) {
+                    add(&row[ENTRY], stretch);
+                    self.mark.store(tsc, Relaxed);
+                }
             }
             _ => (),
         }
     }
 
-    /// Ends a stretch of handling.
-    fn sched_out(&self, row: &Row, tsc: u64) {
-        row.charge(&self.clock.spent, self.clock.stretch(tsc));
-        if self.clock.stretch(tsc).is_none() {
-            // Nothing covers this start: the exit is not timed any more.
-            self.clock.start.store(0, Relaxed);
-        }
-    }
-
-    /// Returns the row of the latest exit, and its number.
-    #[inline(always)]
-    fn row(&self) -> Option<(&Row, usize)> {
-        let number = self.clock.reason.load(Relaxed) as usize;
-        match self.counters.rows.get(number) {
-            Some(row) => Some((row, number)),
-            None => self.last_row(),
-        }
-    }
-
-    /// Returns the row of reasons past the table's end, which hardly occur.
-    #[cold]
-    fn last_row(&self) -> Option<(&Row, usize)> {
-        Some((self.counters.rows.get(LAST_ROW)?, LAST_ROW))
-    }
-}
-
-impl Clock {
-    /// Returns how long the current stretch was; `None` if the clock went back.
-    fn stretch(&self, tsc: u64) -> Option<u64> {
-        tsc.checked_sub(self.since.load(Relaxed))
-    }
-}
-
-impl Row {
-    /// Adds a time to one of the accounts, or counts it as dropped.
-    fn charge(&self, account: &AtomicU64, cycles: Option<u64>) {
-        match cycles {
-            Some(cycles) => add(account, cycles),
-            None => add(&self.dropped, 1),
-        }
-    }
-
-    /// Adds the handling time of one exit. A clock that stands still is as wrong as
-    /// one that goes back: the timing is dropped.
-    #[inline(always)]
-    fn time(&self, hist: Option<&Hist>, number: usize, start: u64, end: u64) {
-        if end <= start {
-            add(&self.dropped, 1);
+    /// Ends what interrupted the phase, and charges it to an account of the latest exit.
+    fn resume(&self, account: usize, tsc: u64) {
+        let since = self.since.load(Relaxed);
+        self.since.store(0, Relaxed);
+        let Some(stretch) = tsc.checked_sub(since).filter(|_| since != 0) else {
             return;
+        };
+        let row: Option<&Row> = self.rows.get(self.row_of(self.reason.load(Relaxed)));
+        if let Some(account) = row.and_then(|row| row.get(account)) {
+            add(account, stretch);
         }
-        let cycles = end.wrapping_sub(start);
-        add(&self.cycles, cycles);
-        if cycles < self.min.load(Relaxed) {
-            self.min.store(cycles, Relaxed);
-        }
-        let max = self.max.load(Relaxed);
-        if cycles > max {
-            // The first one is the minimum too.
-            if max == 0 {
-                self.min.store(cycles, Relaxed);
-            }
-            self.max.store(cycles, Relaxed);
-        }
-        if let Some(hist) = hist {
-            hist.record(number, cycles);
-        }
+        let move_on = |instant: &AtomicU64| {
+            instant.store(instant.load(Relaxed).wrapping_add(stretch), Relaxed);
+        };
+        move_on(&self.start);
+        move_on(&self.mark);
     }
 }

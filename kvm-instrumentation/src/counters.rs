@@ -3,302 +3,354 @@
 //! A set of counters, and the figures that are made of it.
 //!
 //! Each counter has one writer at a time, which adds with a relaxed load and a
-//! relaxed store: on x86 one plain add to memory, without a lock prefix. Any
-//! thread may read meanwhile; a 64-bit word never tears. Totals are summed from
-//! the rows when they are asked for, so a total cannot differ from its parts.
+//! store: on x86 one plain add to memory, without a lock prefix. Any thread may read
+//! meanwhile; a 64-bit word never tears. Totals are summed from the rows when they
+//! are asked for, so a total cannot differ from its parts.
+//!
+//! VMX defines 80 reasons and SVM over 170, but a vCPU meets some twenty of them. So a
+//! number's slot names a row that is handed out when the number first occurs. Should
+//! the rows run out, what follows counts as [`abi::BEYOND`], so the total still holds it.
 
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicPtr, AtomicU16, AtomicU64, AtomicU8,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
-use crate::hist::Hist;
-use crate::{abi, reason};
+use crate::hist::{self, Hist};
+use crate::{abi, reason::Vendor};
 
-/// One row a reason, and one for reasons past the table's end.
-pub const ROWS: usize = reason::COUNT + 1;
+/// Rows of a set; the first is of [`abi::BEYOND`].
+pub const ROWS: usize = 56;
 
-/// The row of reasons past the table's end.
-pub(crate) const LAST_ROW: usize = reason::COUNT;
+/// Numbers that may have a row of their own, see [`slot`].
+pub const SLOTS: usize = 184;
 
-/// The counters of one row: one cache line.
-#[derive(Debug, Default)]
-#[repr(C)]
-pub struct Row {
-    pub(crate) exits: AtomicU64,
-    pub(crate) cycles: AtomicU64,
-    /// 0 is none yet: a time never is 0.
-    pub(crate) min: AtomicU64,
-    pub(crate) max: AtomicU64,
-    pub(crate) blocked: AtomicU64,
-    pub(crate) user: AtomicU64,
-    pub(crate) l2: AtomicU64,
-    pub(crate) dropped: AtomicU64,
-}
+/// Numbers below this are their own slots.
+const DIRECT: u32 = 168;
 
-/// A set of counters; valid when zeroed.
+/// The counters of a row: one cache line.
+pub(crate) type Row = [AtomicU64; WORDS];
+
+pub(crate) const WORDS: usize = 8;
+
+// What the words of a row are. The exit is written first, and read last.
+pub(crate) const EXITS: usize = 0;
+pub(crate) const L2: usize = 1;
+pub(crate) const DROPPED: usize = 2;
+pub(crate) const CYCLES: usize = 3;
+pub(crate) const GUEST: usize = 4;
+pub(crate) const BLOCKED: usize = 5;
+pub(crate) const USER: usize = 6;
+pub(crate) const AWAY: usize = 7;
+
+/// All figures of a row: its words, and those of its histogram.
+pub(crate) type Line = [u64; WORDS + hist::WORDS];
+
+// What the words after them are, of a row's histogram.
+const MIN: usize = WORDS + hist::MIN;
+const MAX: usize = WORDS + hist::MAX;
+const ENTRY: usize = WORDS + hist::ENTRY;
+const LATEST: usize = WORDS + hist::LATEST;
+const BUCKETS: usize = WORDS + hist::BUCKETS;
+
+/// How often a row is copied until it holds whole exits only. A copy takes some 50 ns.
+const ATTEMPTS: usize = 8;
+
+/// What a vCPU carries; valid when zeroed, with [`Set::vendor`] 0.
 ///
-/// A vCPU's live set, a snapshot, the totals of the VMs that ended and the
-/// baseline of a reset are all of this type.
+/// A snapshot and what a view is reset to are of this type too. The methods that
+/// record are for the one thread that holds the vCPU.
 #[derive(Debug)]
 #[repr(C, align(64))]
-pub struct Counters {
-    pub(crate) rows: [Row; ROWS],
+pub struct Set {
+    /// When the latest exit happened. C writes it, and reason and phase.
+    pub(crate) start: AtomicU64,
+    /// Until when all time is accounted for.
+    pub(crate) mark: AtomicU64,
+    /// When what interrupts the phase began; 0 if nothing does.
+    pub(crate) since: AtomicU64,
+    /// When the guest was first entered.
+    pub(crate) first: AtomicU64,
+    /// The histograms, or null. C sets it before the vCPU first runs.
+    pub(crate) hist: AtomicPtr<Hist>,
     pub(crate) failed: AtomicU64,
     pub(crate) emulated: AtomicU64,
+    /// The number of the latest exit.
+    pub(crate) reason: AtomicU16,
+    pub(crate) phase: AtomicU16,
+    /// Whose numbers these are. C sets it before the vCPU first runs.
+    pub(crate) vendor: AtomicU8,
+    /// Rows handed out.
+    pub(crate) used: AtomicU8,
+    pub(crate) reserved: u16,
+    /// Of a snapshot: how many times it has been taken.
     pub(crate) generation: AtomicU64,
-    pub(crate) reserved: [u64; 5],
+    /// The row of each slot; 0 is none.
+    pub(crate) map: [AtomicU8; SLOTS],
+    pub(crate) rows: [Row; ROWS],
 }
 
-impl Default for Counters {
-    #[inline]
+impl Default for Set {
     fn default() -> Self {
         Self {
-            rows: core::array::from_fn(|_| Row::default()),
+            start: AtomicU64::new(0),
+            mark: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+            first: AtomicU64::new(0),
+            hist: AtomicPtr::new(core::ptr::null_mut()),
             failed: AtomicU64::new(0),
             emulated: AtomicU64::new(0),
+            reason: AtomicU16::new(0),
+            phase: AtomicU16::new(0),
+            vendor: AtomicU8::new(0),
+            used: AtomicU8::new(0),
+            reserved: 0,
             generation: AtomicU64::new(0),
-            reserved: [0; 5],
+            map: [const { AtomicU8::new(0) }; SLOTS],
+            rows: [const { [const { AtomicU64::new(0) }; WORDS] }; ROWS],
         }
+    }
+}
+
+/// Returns the slot of a number; [`SLOTS`] if it has none.
+#[inline(always)]
+pub const fn slot(number: u32) -> usize {
+    match number {
+        0..DIRECT => number as usize,
+        0x400..=0x407 => DIRECT as usize + (number & 7) as usize,
+        0xfff0..=0xfff7 => DIRECT as usize + 8 + (number & 7) as usize,
+        _ => SLOTS,
     }
 }
 
 /// Adds to a counter of which the caller is the only writer.
 #[inline(always)]
 pub(crate) fn add(counter: &AtomicU64, by: u64) {
-    counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
+    // Released, so that who sees it sees what was written before: the exit.
+    counter.store(counter.load(Relaxed).wrapping_add(by), Release);
 }
 
-#[inline]
-fn sub(counter: &AtomicU64, by: u64) {
-    counter.store(counter.load(Relaxed).saturating_sub(by), Relaxed);
+/// Returns the word of a [`Line`] that a field is.
+const fn word(field: u32) -> Option<usize> {
+    const LAST_BUCKET: u32 = abi::BUCKET + abi::BUCKETS - 1;
+    Some(match field {
+        abi::EXITS => EXITS,
+        abi::CYCLES => CYCLES,
+        abi::MIN => MIN,
+        abi::MAX => MAX,
+        abi::BLOCKED => BLOCKED,
+        abi::USER => USER,
+        abi::L2 => L2,
+        abi::DROPPED => DROPPED,
+        abi::AWAY => AWAY,
+        abi::ENTRY => ENTRY,
+        abi::GUEST => GUEST,
+        abi::BUCKET..=LAST_BUCKET => BUCKETS + field.wrapping_sub(abi::BUCKET) as usize,
+        _ => return None,
+    })
 }
 
-/// What is counted or measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Figure {
-    /// Exits.
-    Exits,
-    /// Handling cycles.
-    Cycles,
-    /// Smallest handling cycles of one exit; 0 if none was timed.
-    Min,
-    /// Largest handling cycles of one exit.
-    Max,
-    /// Blocked cycles.
-    Blocked,
-    /// Userspace cycles.
-    User,
-    /// Exits from a nested guest.
-    L2,
-    /// Dropped timings.
-    Dropped,
-    /// Exits whose handling took `[2^k, 2^(k+1))` cycles.
-    Bucket(u32),
+/// Joins what two rows, or two sets, say. A smallest time of 0 is none.
+fn join(word: usize, a: u64, b: u64) -> u64 {
+    match word {
+        MIN if a == 0 || b == 0 => a | b,
+        MIN => a.min(b),
+        MAX => a.max(b),
+        _ => a.wrapping_add(b),
+    }
 }
 
-impl Figure {
-    /// Returns the figure that a selector's field asks for.
-    #[inline]
-    pub fn from_field(field: u32) -> Option<Self> {
-        Some(match field {
-            abi::EXITS => Self::Exits,
-            abi::CYCLES => Self::Cycles,
-            abi::MIN => Self::Min,
-            abi::MAX => Self::Max,
-            abi::BLOCKED => Self::Blocked,
-            abi::USER => Self::User,
-            abi::L2 => Self::L2,
-            abi::DROPPED => Self::Dropped,
-            _ => {
-                let bucket = field.wrapping_sub(abi::BUCKET);
-                if bucket >= abi::BUCKETS {
-                    return None;
-                }
-                Self::Bucket(bucket)
+/// Joins two values of one field, as those of two vCPUs.
+pub(crate) fn join_field(field: u32, a: u64, b: u64) -> u64 {
+    word(field).map_or(0, |word| join(word, a, b))
+}
+
+impl Set {
+    /// Returns whose numbers these are.
+    pub fn vendor(&self) -> Vendor {
+        Vendor::from_number(self.vendor.load(Relaxed).into()).unwrap_or_default()
+    }
+
+    /// Says whose numbers these are, before anything is recorded.
+    pub fn set_vendor(&self, vendor: Vendor) {
+        self.vendor.store(vendor as u8, Relaxed);
+    }
+
+    /// Returns how many times a snapshot was taken.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Relaxed)
+    }
+
+    /// Returns from when until when all time is accounted for.
+    pub fn life(&self) -> (u64, u64) {
+        (self.first.load(Relaxed), self.mark.load(Relaxed))
+    }
+
+    /// Returns the index of a number's row; 0 if it has none of its own.
+    #[inline(always)]
+    pub(crate) fn row_at(&self, number: u16) -> usize {
+        let row = self.map.get(slot(number.into()));
+        row.map_or(0, |row| row.load(Relaxed).into())
+    }
+
+    /// Returns the same after a row was handed out to it, if there is one left.
+    pub(crate) fn row_of(&self, number: u16) -> usize {
+        let row = self.row_at(number);
+        if row != 0 {
+            return row;
+        }
+        let number = number.into();
+        let used = self.used.load(Relaxed).wrapping_add(1);
+        match self.map.get(slot(number)) {
+            Some(row) if usize::from(used) < ROWS && self.vendor().get(number).is_some() => {
+                self.used.store(used, Relaxed);
+                row.store(used, Release);
+                used.into()
             }
-        })
-    }
-
-    /// Joins what two rows, or two sets, say. 0 says nothing.
-    #[inline]
-    pub(crate) fn join(self, a: u64, b: u64) -> u64 {
-        match self {
-            Self::Min if a == 0 => b,
-            Self::Min if b == 0 => a,
-            Self::Min => a.min(b),
-            Self::Max => a.max(b),
-            _ => a.wrapping_add(b),
+            _ => 0,
         }
-    }
-}
-
-/// Of which exits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Of a defined reason.
-    Reason(u32),
-    /// Of all reasons that the SDM does not define.
-    Beyond,
-    /// Entries that KVM emulated.
-    Emulated,
-    /// Entries that failed.
-    Failed,
-    /// Of all reasons.
-    Total,
-}
-
-impl Scope {
-    /// Returns what a reason or pseudo reason means; `None` for an undefined one.
-    #[inline]
-    pub fn from_number(number: u32) -> Option<Self> {
-        Some(match number {
-            abi::BEYOND => Self::Beyond,
-            abi::EMULATED => Self::Emulated,
-            abi::FAILED => Self::Failed,
-            abi::TOTAL => Self::Total,
-            _ if reason::is_defined(number) => Self::Reason(number),
-            _ => return None,
-        })
-    }
-
-    /// Returns whether there is such a figure of it: entries are only counted.
-    #[inline]
-    pub fn has(self, figure: Figure) -> bool {
-        !matches!(self, Self::Emulated | Self::Failed) || figure == Figure::Exits
-    }
-}
-
-impl Row {
-    /// Returns a figure; buckets are not here.
-    #[inline]
-    fn value(&self, figure: Figure) -> u64 {
-        let counter = match figure {
-            Figure::Exits => &self.exits,
-            Figure::Cycles => &self.cycles,
-            Figure::Min => &self.min,
-            Figure::Max => &self.max,
-            Figure::Blocked => &self.blocked,
-            Figure::User => &self.user,
-            Figure::L2 => &self.l2,
-            Figure::Dropped => &self.dropped,
-            Figure::Bucket(_) => return 0,
-        };
-        counter.load(Relaxed)
-    }
-
-    /// The counters of which a sum is made.
-    #[inline]
-    fn sums(&self) -> [&AtomicU64; 6] {
-        [
-            &self.exits,
-            &self.cycles,
-            &self.blocked,
-            &self.user,
-            &self.l2,
-            &self.dropped,
-        ]
-    }
-
-    fn merge(&self, other: &Row) {
-        for (to, from) in self.sums().into_iter().zip(other.sums()) {
-            add(to, from.load(Relaxed));
-        }
-        let join = |figure: Figure, to: &AtomicU64, from: &AtomicU64| {
-            to.store(figure.join(to.load(Relaxed), from.load(Relaxed)), Relaxed);
-        };
-        join(Figure::Min, &self.min, &other.min);
-        join(Figure::Max, &self.max, &other.max);
-    }
-
-    fn subtract(&self, base: &Row) {
-        for (from, by) in self.sums().into_iter().zip(base.sums()) {
-            sub(from, by.load(Relaxed));
-        }
-        if self.exits.load(Relaxed) == 0 {
-            self.min.store(0, Relaxed);
-            self.max.store(0, Relaxed);
-        }
-    }
-
-    fn clear(&self) {
-        for counter in self.sums() {
-            counter.store(0, Relaxed);
-        }
-        self.min.store(0, Relaxed);
-        self.max.store(0, Relaxed);
-    }
-
-    /// Returns whether an exit was ever timed.
-    #[inline]
-    pub(crate) fn is_timed(&self) -> bool {
-        self.max.load(Relaxed) != 0
-    }
-}
-
-impl Counters {
-    /// Returns one figure, or `None` if it is not there.
-    pub fn value(&self, hist: Option<&Hist>, scope: Scope, figure: Figure) -> Option<u64> {
-        let of_row = |number: usize, row: &Row| match figure {
-            Figure::Bucket(bucket) => hist?.get(number, bucket),
-            _ => Some(row.value(figure)),
-        };
-        if !scope.has(figure) {
-            return None;
-        }
-        match scope {
-            Scope::Reason(number) => {
-                let number = number as usize;
-                of_row(number, self.rows.get(number)?)
-            }
-            Scope::Emulated => Some(self.emulated.load(Relaxed)),
-            Scope::Failed => Some(self.failed.load(Relaxed)),
-            Scope::Beyond | Scope::Total => {
-                let mut joined = 0;
-                for (number, row) in self.rows.iter().enumerate() {
-                    if scope == Scope::Total || !reason::is_defined(number as u32) {
-                        joined = figure.join(joined, of_row(number, row)?);
-                    }
-                }
-                Some(joined)
-            }
-        }
-    }
-
-    /// Returns one figure of every row; the last is of reasons past the table.
-    pub fn column(&self, figure: Figure) -> impl Iterator<Item = u64> + '_ {
-        self.rows.iter().map(move |row| row.value(figure))
-    }
-
-    /// Adds another set. The generation stays.
-    pub fn merge(&self, other: &Counters) {
-        for (to, from) in self.rows.iter().zip(&other.rows) {
-            to.merge(from);
-        }
-        add(&self.failed, other.failed.load(Relaxed));
-        add(&self.emulated, other.emulated.load(Relaxed));
-    }
-
-    /// Takes an earlier state of this set away.
-    pub fn subtract(&self, base: &Counters) {
-        for (from, by) in self.rows.iter().zip(&base.rows) {
-            from.subtract(by);
-        }
-        sub(&self.failed, base.failed.load(Relaxed));
-        sub(&self.emulated, base.emulated.load(Relaxed));
     }
 
     /// Empties a snapshot and raises its generation.
-    pub fn begin_snapshot(&self) {
-        for row in &self.rows {
-            row.clear();
-        }
+    pub(crate) fn clear(&self) {
+        let counters = self.rows.iter().flatten();
+        counters.for_each(|counter| counter.store(0, Relaxed));
+        self.map.iter().for_each(|row| row.store(0, Relaxed));
+        self.used.store(0, Relaxed);
         self.failed.store(0, Relaxed);
         self.emulated.store(0, Relaxed);
         add(&self.generation, 1);
     }
+}
 
-    /// Returns how many times the snapshot was taken.
-    pub fn generation(&self) -> u64 {
-        self.generation.load(Relaxed)
+/// A set and its histograms, to read.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The counters.
+    pub set: &'a Set,
+    /// Their histograms, if they have any.
+    pub hist: Option<&'a Hist>,
+}
+
+impl<'a> View<'a> {
+    fn cell(self, row: usize, word: usize) -> Option<&'a AtomicU64> {
+        match word.checked_sub(WORDS) {
+            None => self.set.rows.get(row)?.get(word),
+            Some(word) => self.hist?.rows.get(row)?.get(word),
+        }
+    }
+
+    /// Returns one figure, or `None` if there is no such.
+    pub fn value(self, number: u32, field: u32) -> Option<u64> {
+        match (number, field) {
+            (abi::FAILED, abi::EXITS) => return Some(self.set.failed.load(Relaxed)),
+            (abi::EMULATED, abi::EXITS) => return Some(self.set.emulated.load(Relaxed)),
+            _ => (),
+        }
+        let word = word(field)?;
+        let of_row = |row| {
+            let value = self.cell(row, word)?.load(Acquire);
+            let latest = match word {
+                BUCKETS.. => self.cell(row, LATEST)?.load(Relaxed),
+                _ => 0,
+            };
+            let waiting = latest != 0 && WORDS + hist::word_of(latest) == word;
+            Some(value.wrapping_add(waiting.into()))
+        };
+        if number == abi::TOTAL {
+            let rows = 0..=self.set.used.load(Acquire).into();
+            return rows
+                .map(of_row)
+                .try_fold(0, |sum, row| Some(join(word, sum, row?)));
+        }
+        if number == abi::BEYOND {
+            return of_row(0);
+        }
+        self.set.vendor().get(number)?;
+        let none = of_row(0).map(|_| 0);
+        match self.set.map.get(slot(number))?.load(Acquire) {
+            0 => none,
+            row => of_row(row.into()),
+        }
+    }
+
+    /// Copies a row while another thread may be adding to it.
+    ///
+    /// It is read against the order in which it is written, so that the copy never has
+    /// more times than exits. If it has fewer, an exit was being added: it is copied
+    /// again, and taken as it is if that goes on, because its writer was interrupted.
+    fn line(self, row: usize) -> Line {
+        let mut line = [0; WORDS + hist::WORDS];
+        for _ in 0..ATTEMPTS {
+            for (word, value) in line.iter_mut().enumerate().rev() {
+                *value = self.cell(row, word).map_or(0, |cell| cell.load(Acquire));
+            }
+            let latest = core::mem::take(&mut line[LATEST]);
+            if let (1.., Some(bucket)) = (latest, line.get_mut(WORDS + hist::word_of(latest))) {
+                *bucket = bucket.wrapping_add(1);
+            }
+            let buckets = line.iter().skip(BUCKETS);
+            let timed = buckets.fold(0u64, |sum, bucket| sum.wrapping_add(*bucket));
+            if self.hist.is_none() || timed == line[EXITS].wrapping_sub(line[DROPPED]) {
+                break;
+            }
+        }
+        line
+    }
+
+    /// Changes each figure by that of the same reason in another set.
+    fn change(self, other: View<'_>, change: impl Fn(usize, u64, u64) -> u64) {
+        let entries = [
+            (&self.set.failed, &other.set.failed),
+            (&self.set.emulated, &other.set.emulated),
+        ];
+        for (to, from) in entries {
+            to.store(change(EXITS, to.load(Relaxed), from.load(Relaxed)), Relaxed);
+        }
+        let change_row = |to, from| {
+            for (word, by) in other.line(from).into_iter().enumerate() {
+                if let Some(cell) = self.cell(to, word) {
+                    cell.store(change(word, cell.load(Relaxed), by), Relaxed);
+                }
+            }
+        };
+        change_row(0, 0);
+        for (to, from) in self.set.map.iter().zip(&other.set.map) {
+            let from = from.load(Acquire);
+            if from == 0 {
+                continue;
+            }
+            if to.load(Relaxed) == 0 {
+                let used = self.set.used.load(Relaxed).wrapping_add(1);
+                if usize::from(used) < ROWS {
+                    self.set.used.store(used, Relaxed);
+                    to.store(used, Relaxed);
+                }
+            }
+            change_row(to.load(Relaxed).into(), from.into());
+        }
+    }
+
+    /// Adds another set, which may be written meanwhile. The generation stays.
+    pub fn add(self, other: View<'_>) {
+        self.change(other, join);
+    }
+
+    /// Takes an earlier state of this set away. Smallest and largest stay as they are.
+    pub fn subtract(self, base: View<'_>) {
+        self.change(base, |word, from, by| match word {
+            MIN | MAX => from,
+            _ => from.saturating_sub(by),
+        });
+    }
+
+    /// Empties a snapshot and raises its generation.
+    pub fn clear(self) {
+        self.set.clear();
+        if let Some(hist) = self.hist {
+            hist.clear();
+        }
     }
 }

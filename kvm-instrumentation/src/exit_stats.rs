@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counts and times of VM exits, for KVM on Intel.
+//! Counts and times of VM exits, for KVM on x86.
 //!
 //! C calls it through `exit_stats.h`; see there for when, and
 //! Documentation/virt/kvm/x86/exit-stats.rst for what a guest reads. It is linked into
@@ -16,3 +16,5 @@ pub mod clock;
 pub mod counters;
 pub mod hist;
 pub mod reason;
+mod svm;
+mod vmx;

@@ -15,3 +15,5 @@ pub mod counters;
 pub mod hist;
 pub mod reader;
 pub mod reason;
+mod svm;
+mod vmx;

@@ -7,7 +7,8 @@
 #![forbid(unsafe_code)]
 
 use crate::abi::{self, Layout, Regs, Role, Selector, State};
-use crate::reason;
+use crate::counters::{slot, SLOTS};
+use crate::reason::Vendor;
 
 /// Something that executes CPUID: the processor, or a test's model of it.
 pub trait CpuidReader {
@@ -26,8 +27,10 @@ impl<T: CpuidReader + ?Sized> CpuidReader for &T {
 pub struct Interface {
     /// Which leaf means what.
     pub layout: Layout,
-    /// The figures are the whole host's.
+    /// The figures are the whole host's, as version 1 could have it.
     pub host_scope: bool,
+    /// Whose exit reasons these are.
+    pub vendor: Vendor,
     /// Size of the reason table; the reader may know fewer or more.
     pub reasons: u32,
     /// Frequency of the clock of all cycles.
@@ -47,6 +50,8 @@ pub enum ProbeError {
     Version(u32),
     /// It is there with a layout that this reader does not know.
     Layout(u32),
+    /// It is there with reasons of a vendor that this reader does not know.
+    Vendor(u32),
 }
 
 impl core::fmt::Display for ProbeError {
@@ -63,6 +68,12 @@ impl core::fmt::Display for ProbeError {
                 write!(
                     f,
                     "the host offers exit statistics in unknown layout {layout}"
+                )
+            }
+            Self::Vendor(vendor) => {
+                write!(
+                    f,
+                    "the host offers exit statistics of unknown vendor {vendor}"
                 )
             }
         }
@@ -97,12 +108,23 @@ pub struct Figures {
     pub dropped: u64,
 }
 
+/// The times of one reason that version 1 does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// Cycles for which the vCPU's thread was scheduled out.
+    pub away: u64,
+    /// Cycles from handling to the next entry.
+    pub entry: u64,
+    /// Cycles in the guest until such an exit.
+    pub guest: u64,
+}
+
 /// One consistent set of all figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// By reason; `None` where the host defines none.
-    pub reasons: [Option<(State, Figures)>; reason::COUNT],
-    /// Of hardware reasons that the host does not define.
+    /// By the reason's [`slot`]; `None` where the host defines none.
+    pub reasons: [Option<(State, Figures)>; SLOTS],
+    /// Of hardware reasons that the host does not define, and of no exit.
     pub beyond: Figures,
     /// The sum of all these, as the host gives it.
     pub total: Figures,
@@ -127,16 +149,19 @@ impl<T: CpuidReader> Reader<T> {
         }
         let layout = (eax >> 8) & 0xff;
         let layout = Layout::from_number(layout).ok_or(ProbeError::Layout(layout))?;
+        let vendor = (eax >> abi::VENDOR_SHIFT) & 0xf;
+        let vendor = Vendor::from_number(vendor).ok_or(ProbeError::Vendor(vendor))?;
         let size = cpu.cpuid(abi::DISCOVERY, 1);
         let interface = Interface {
             layout,
             host_scope: eax & abi::HOST_SCOPE != 0,
+            vendor,
             reasons: size.eax,
             tsc_khz: size.ebx,
             fields: size.ecx,
             buckets: match eax & abi::HISTOGRAMS {
                 0 => 0,
-                _ => size.edx.min(abi::BUCKETS),
+                _ => size.edx.min(64),
             },
         };
         Ok(Self { cpu, interface })
@@ -218,12 +243,14 @@ impl<T: CpuidReader> Reader<T> {
                 snapshot: true,
             })
         };
-        let mut reasons = [None; reason::COUNT];
-        let known = (0..self.interface.reasons).zip(&mut reasons);
-        for (number, slot) in known {
+        let mut reasons = [None; SLOTS];
+        for reason in self.interface.vendor.reasons() {
+            let number = reason.number.into();
             let state = self.state_at(number, true);
-            if state != State::Undefined {
-                *slot = Some((state, self.figures(number, true)?));
+            if let Some(place) = reasons.get_mut(slot(number)) {
+                if state != State::Undefined {
+                    *place = Some((state, self.figures(number, true)?));
+                }
             }
         }
         Some(Snapshot {
@@ -240,16 +267,7 @@ impl<T: CpuidReader> Reader<T> {
     ///
     /// A field that the host does not serve is 0.
     pub fn figures(&self, reason: u32, snapshot: bool) -> Option<Figures> {
-        let get = |field: u32| {
-            if (self.interface.fields >> field) & 1 == 0 {
-                return Some(0);
-            }
-            self.select(Selector {
-                reason,
-                field,
-                snapshot,
-            })
-        };
+        let get = |field| self.served(reason, field, snapshot);
         Some(Figures {
             exits: get(abi::EXITS)?,
             cycles: get(abi::CYCLES)?,
@@ -262,10 +280,37 @@ impl<T: CpuidReader> Reader<T> {
         })
     }
 
+    /// Returns the times that version 1 does not have; likewise.
+    pub fn times(&self, reason: u32, snapshot: bool) -> Option<Times> {
+        let get = |field| self.served(reason, field, snapshot);
+        Some(Times {
+            away: get(abi::AWAY)?,
+            entry: get(abi::ENTRY)?,
+            guest: get(abi::GUEST)?,
+        })
+    }
+
+    fn served(&self, reason: u32, field: u32, snapshot: bool) -> Option<u64> {
+        if (self.interface.fields >> field) & 1 == 0 {
+            return Some(0);
+        }
+        self.select(Selector {
+            reason,
+            field,
+            snapshot,
+        })
+    }
+
+    /// Returns the number of the host's counters, 0 in version 1. Another number means
+    /// another set: figures do not continue.
+    pub fn instance(&self) -> u64 {
+        self.cpu.cpuid(abi::DISCOVERY, 2).value()
+    }
+
     /// Returns the histogram of a reason or pseudo reason, live or from the snapshot.
     ///
-    /// Bucket k is of exits that took `[2^k, 2^(k+1))` cycles; `None` where the host
-    /// could not keep it, and everywhere without histograms.
+    /// Bucket k is of exits that took `[2^k, 2^(k+1))` cycles, and the last that the
+    /// interface has of longer ones too; `None` are those that it does not have.
     pub fn histogram(&self, reason: u32, snapshot: bool) -> [Option<u64>; 64] {
         let mut buckets = [None; 64];
         for (bucket, slot) in (0..self.interface.buckets).zip(&mut buckets) {

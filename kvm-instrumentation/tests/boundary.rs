@@ -3,181 +3,140 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::ptr::{from_ref, null, null_mut};
+use std::ptr::null;
 
 use exit_stats::abi::{self, Regs};
-use exit_stats::answer::{Config, Query, Step};
+use exit_stats::answer::Config;
 use exit_stats::boundary::*;
-use exit_stats::clock::{Event, Vcpu};
-use exit_stats::counters::Counters;
+use exit_stats::clock::Event;
+use exit_stats::counters::Set;
 use exit_stats::hist::Hist;
 
-/// A vCPU in zeroed memory, as C allocates it.
-fn zeroed<T>() -> Box<T> {
+/// What C allocates: a set and its histograms, zeroed.
+#[repr(C)]
+struct Block {
+    set: Set,
+    hist: Hist,
+}
+
+/// Where the header has the pointer to the histograms.
+const HIST: usize = 32;
+
+fn zeroed() -> Box<Block> {
     // SAFETY: The types that C allocates are valid when zeroed.
-    Box::new(unsafe { MaybeUninit::<T>::zeroed().assume_init() })
+    let mut block = Box::new(unsafe { MaybeUninit::<Block>::zeroed().assume_init() });
+    let hist: *mut Hist = &mut block.hist;
+    let set: *mut u8 = (&raw mut block.set).cast();
+    // SAFETY: The pointer is there, as the drift test has it.
+    unsafe { set.add(HIST).cast::<*mut Hist>().write(hist) };
+    block
 }
 
-fn exit(vcpu: &mut Vcpu, reason: u32, l2: bool, start: u64, end: u64) {
-    exit_with(vcpu, null_mut(), reason, l2, start, end);
+fn exit(block: &mut Block, reason: u32, l2: bool, start: u64, end: u64) {
+    block.set.exit(reason, l2, start);
+    // SAFETY: Both are valid, and only this thread has them.
+    unsafe { exit_stats_handled(&mut block.set, &mut block.hist, end) };
 }
 
-fn exit_with(vcpu: &mut Vcpu, hist: *mut Hist, reason: u32, l2: bool, start: u64, end: u64) {
-    vcpu.exit(reason, l2, start);
-    // SAFETY: The vCPU is valid, the histograms are or null, and only this thread has them.
-    unsafe { exit_stats_handled(vcpu, hist, end) };
-}
-
-fn value(counters: *const Counters, hist: *const Hist, reason: u32, field: u32) -> Option<u64> {
-    let mut value = 0;
-    // SAFETY: The callers' pointers are valid, or null for no histograms.
-    unsafe { exit_stats_value(counters, hist, reason, field, &mut value) }.then_some(value)
+fn value(block: &Block, reason: u32, field: u32) -> u64 {
+    // SAFETY: The set is valid, and so are its histograms.
+    unsafe { exit_stats_value(&block.set, reason, field) }
 }
 
 #[test]
 fn what_is_recorded_in_zeroed_memory_is_answered() {
-    let mut vcpu = zeroed::<Vcpu>();
-    exit(&mut vcpu, 0x0800_000a, true, 100, 350);
-    exit(&mut vcpu, 12, false, 1000, 1010);
-    // SAFETY: The vCPU is valid, and only this thread has it.
+    let mut block = zeroed();
+    exit(&mut block, 0x0800_000a, true, 100, 350);
+    exit(&mut block, 12, false, 1000, 1010);
+    // SAFETY: The set is valid, and only this thread has it.
     unsafe {
-        exit_stats_event(&mut *vcpu, Event::BlockBegin as u32, 1020);
-        exit_stats_event(&mut *vcpu, Event::BlockEnd as u32, 2020);
-        exit_stats_event(&mut *vcpu, Event::EntryFailed as u32, 0);
-        exit_stats_event(&mut *vcpu, 8, 0);
-        exit_stats_event(&mut *vcpu, u32::MAX, 0);
+        exit_stats_event(&mut block.set, Event::BlockBegin as u32, 1020);
+        exit_stats_event(&mut block.set, Event::BlockEnd as u32, 2020);
+        exit_stats_event(&mut block.set, Event::EntryFailed as u32, 0);
+        exit_stats_event(&mut block.set, 10, 0);
+        exit_stats_event(&mut block.set, u32::MAX, 0);
     }
-    let counters = from_ref(vcpu.counters());
-    let get = |reason, field| value(counters, null(), reason, field);
-    assert_eq!(get(10, abi::EXITS), Some(1));
-    assert_eq!(get(10, abi::L2), Some(1));
-    assert_eq!(get(10, abi::CYCLES), Some(250));
-    assert_eq!(get(12, abi::BLOCKED), Some(1000));
-    assert_eq!(get(abi::TOTAL, abi::CYCLES), Some(260));
-    assert_eq!(get(abi::FAILED, abi::EXITS), Some(1));
-    assert_eq!(get(abi::FAILED, abi::CYCLES), None);
-    assert_eq!(get(35, abi::EXITS), None);
-    assert_eq!(get(10, abi::STATE), None);
-    assert_eq!(get(10, abi::BUCKET + 7), None, "there are no histograms");
-
-    let mut column = [u64::MAX; 90];
-    for (field, expected) in [(abi::EXITS, 1), (abi::CYCLES, 10), (abi::STATE, 0)] {
-        // SAFETY: Both are valid, and the column is that long.
-        unsafe { exit_stats_column(counters, field, column.as_mut_ptr(), 90) };
-        assert_eq!(column[12], expected);
-        assert_eq!(column[86..], [0; 4]);
+    let get = |reason, field| value(&block, reason, field);
+    assert_eq!(
+        [abi::EXITS, abi::L2, abi::CYCLES].map(|field| get(10, field)),
+        [1, 1, 250]
+    );
+    assert_eq!(get(10, abi::BUCKET + 7), 1);
+    assert_eq!(get(12, abi::BLOCKED), 1000);
+    assert_eq!(get(abi::TOTAL, abi::CYCLES), 260);
+    assert_eq!(get(abi::FAILED, abi::EXITS), 1);
+    for (reason, field) in [
+        (abi::FAILED, abi::CYCLES),
+        (35, abi::EXITS),
+        (10, abi::STATE),
+    ] {
+        assert_eq!(get(reason, field), 0, "there is no such figure");
     }
-    // SAFETY: Nothing is written.
-    unsafe { exit_stats_column(counters, abi::EXITS, column.as_mut_ptr(), 0) };
 }
 
 #[test]
-fn a_query_goes_from_begin_to_end() {
-    let mut vcpu = zeroed::<Vcpu>();
-    exit(&mut vcpu, 10, false, 100, 350);
-    let config = Config {
-        enabled: [!0, !0],
-        ..Config::default()
+fn a_leaf_is_answered_by_one_set_after_the_other() {
+    let mut block = zeroed();
+    exit(&mut block, 10, false, 100, 350);
+    let config = Config::default();
+    let ask = |leaf, ecx, sets: &[*const Set]| {
+        let mut regs = Regs::default();
+        // SAFETY: All pointers are valid, or null for no set.
+        let answer = |&set: &_| unsafe { exit_stats_answer(&config, leaf, ecx, set, &mut regs) };
+        let served = sets.iter().all(answer);
+        (served, regs)
     };
-    let ask = |leaf, ecx, add: &[*const Counters]| {
-        let (mut query, mut regs) = (Query::default(), Regs::default());
-        // SAFETY: All pointers are valid.
-        unsafe {
-            let step = exit_stats_query_begin(&mut query, &config, leaf, ecx);
-            for &counters in add {
-                exit_stats_query_add(&mut query, counters, null());
-            }
-            exit_stats_query_end(&query, &mut regs);
-            (step, regs)
-        }
-    };
-    let counters = from_ref(vcpu.counters());
-    let (step, regs) = ask(0x4fff_ffff, 0, &[counters, counters]);
-    assert_eq!(step, Step::AddLive as u32);
-    assert_eq!((regs.exits(), regs.cycles()), (2, 500));
-    assert_eq!(ask(0x4fff_fffd, 10, &[]), (2, Regs::UNDEFINED));
-    assert_eq!(ask(0x4fff_fffd, 35, &[]), (1, Regs::UNDEFINED));
-    assert_eq!(ask(7, 0, &[]).0, Step::NotServed as u32);
+    let set: *const Set = &block.set;
+    let (served, regs) = ask(0x4fff_ffff, 0, &[set, set]);
+    assert_eq!((served, regs.exits(), regs.cycles()), (true, 2, 500));
+    assert_eq!(ask(0x4fff_fffd, 35, &[set, set]), (true, Regs::UNDEFINED));
+    assert!(!ask(7, 0, &[set]).0);
+    let snapshot = (abi::SNAPSHOT << 16) | (1 << 31);
     assert_eq!(
-        ask(abi::EXTENSION, 0x7fff_0000, &[]).0,
-        Step::TakeSnapshot as u32
+        ask(abi::EXTENSION, snapshot, &[null()]),
+        (true, Regs::UNDEFINED)
     );
     assert_eq!(
-        ask(abi::EXTENSION, 0xffff_0000, &[]).0,
-        Step::AddSnapshot as u32
+        ask(abi::EXTENSION, snapshot, &[set]),
+        (true, Regs::default())
     );
 }
 
 #[test]
-fn the_histograms_that_are_handed_over_are_recorded_to() {
-    let (mut vcpu, mut hist) = (zeroed::<Vcpu>(), zeroed::<Hist>());
-    for l2 in [false, true] {
-        exit_with(&mut vcpu, &mut *hist, 10, l2, 100, 350);
-    }
-    let counters = from_ref(vcpu.counters());
-    assert_eq!(value(counters, &*hist, 10, abi::BUCKET + 7), Some(2));
-    assert_eq!(value(counters, &*hist, 10, abi::L2), Some(1));
-}
-
-#[test]
-fn sets_are_taken_merged_and_subtracted() {
-    let mut vcpu = zeroed::<Vcpu>();
-    exit(&mut vcpu, 10, false, 100, 350);
-    let (mut snapshot, mut hist) = (zeroed::<Counters>(), zeroed::<Hist>());
-    let counters = from_ref(vcpu.counters());
+fn sets_are_cleared_added_and_subtracted() {
+    let (mut block, mut sum) = (zeroed(), zeroed());
+    exit(&mut block, 10, false, 100, 350);
     for generation in 1..4 {
-        // SAFETY: All pointers are valid, or null for histograms.
+        // SAFETY: Both are valid.
         unsafe {
-            exit_stats_snapshot_begin(&mut *snapshot, &mut *hist);
-            exit_stats_merge(&mut *snapshot, &mut *hist, counters, null());
+            exit_stats_clear(&mut sum.set);
+            exit_stats_add(&mut sum.set, &block.set);
         }
-        assert_eq!(snapshot.generation(), generation);
-        assert_eq!(value(&*snapshot, null(), 10, abi::EXITS), Some(1));
-        assert_eq!(
-            value(&*snapshot, &*hist, 10, abi::BUCKET + 7),
-            None,
-            "not known"
-        );
-        assert_eq!(value(&*snapshot, &*hist, 11, abi::BUCKET + 7), Some(0));
+        assert_eq!(sum.set.generation(), generation);
+        assert_eq!(value(&sum, 10, abi::EXITS), 1);
+        assert_eq!(value(&sum, 10, abi::BUCKET + 7), 1);
     }
-    let mut live = zeroed::<Hist>();
-    for count in 1..3 {
-        // SAFETY: All pointers are valid.
-        unsafe {
-            exit_stats_merge(&mut *snapshot, &mut *live, counters, &*hist);
-            exit_stats_snapshot_begin(&mut *snapshot, &mut *hist);
-            exit_stats_merge(&mut *snapshot, null_mut(), counters, null());
-        }
-        assert_eq!(snapshot.generation(), 3 + count);
-        assert_eq!(
-            value(&*snapshot, &*hist, 10, abi::BUCKET + 7),
-            Some(0),
-            "cleared"
-        );
-    }
-    // SAFETY: All pointers are valid, or null for histograms.
-    unsafe { exit_stats_subtract(&mut *snapshot, null_mut(), counters, null()) };
-    assert_eq!(value(&*snapshot, null(), abi::TOTAL, abi::EXITS), Some(0));
-    assert_eq!(snapshot.generation(), 5);
+    // SAFETY: Both are valid.
+    unsafe { exit_stats_subtract(&mut sum.set, &block.set) };
+    assert_eq!(value(&sum, abi::TOTAL, abi::EXITS), 0);
 }
 
 #[test]
 fn names_are_c_strings_or_null() {
-    let named = |reason| {
-        // SAFETY: Always safe to call.
-        let (name, symbol) = unsafe {
-            (
-                exit_stats_reason_name(reason),
-                exit_stats_reason_symbol(reason),
-            )
-        };
+    let named = |vendor, reason| {
+        let name = exit_stats_reason_name(vendor, reason);
+        let symbol = exit_stats_reason_symbol(vendor, reason);
         assert_eq!(name.is_null(), symbol.is_null());
         // SAFETY: What is not null is a C string that lives forever.
         (!name.is_null()).then(|| unsafe { (CStr::from_ptr(name), CStr::from_ptr(symbol)) })
     };
-    assert_eq!(named(48), Some((c"EPT violation", c"EPT_VIOLATION")));
-    assert_eq!(named(0xffff), Some((c"All exits", c"TOTAL")));
-    for unnamed in [35, 86, 0xfffb, 0x1_0000, u32::MAX] {
-        assert_eq!(named(unnamed), None);
+    assert_eq!(named(0, 48), Some((c"EPT violation", c"EPT_VIOLATION")));
+    assert_eq!(named(1, 0x400), Some((c"Nested page fault", c"NPF")));
+    assert_eq!(named(0, 0xffff), Some((c"All exits", c"TOTAL")));
+    for (vendor, unnamed) in [(0, 35), (0, 86), (1, 0x405), (2, 0), (0, u32::MAX)] {
+        assert_eq!(named(vendor, unnamed), None);
     }
+    assert_eq!(exit_stats_reason(0, 79), 85);
+    assert_eq!(exit_stats_reason(0, 80), abi::TOTAL);
+    assert_eq!(exit_stats_reason(2, 0), abi::TOTAL);
 }

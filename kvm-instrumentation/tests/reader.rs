@@ -6,7 +6,9 @@ mod vm;
 use std::cell::Cell;
 
 use exit_stats::abi::{self, Layout, Regs, Role, State};
+use exit_stats::counters::slot;
 use exit_stats::reader::{CpuidReader, ProbeError, Reader};
+use exit_stats::reason::Vendor;
 use vm::{regs, Vm};
 
 #[test]
@@ -30,12 +32,17 @@ fn a_reader_finds_the_interface_or_says_why_not() {
         Reader::probe(Fixed(0x301)).err(),
         Some(ProbeError::Layout(3))
     );
+    assert_eq!(
+        Reader::probe(Fixed(0x20_0001)).err(),
+        Some(ProbeError::Vendor(2))
+    );
     let mut vm = Vm::new(1, true);
     vm.config.layout = 2;
     let reader = Reader::probe(&vm).unwrap();
     let interface = reader.interface();
     assert_eq!(interface.layout, Layout::Combined);
-    assert_eq!((interface.reasons, interface.buckets), (86, 64));
+    assert_eq!((interface.reasons, interface.buckets), (86, 24));
+    assert_eq!(reader.instance(), 0x1234_5678_9abc_def0);
     assert_eq!(reader.leaf(Role::Cycles, 1), None);
 }
 
@@ -43,13 +50,13 @@ fn a_reader_finds_the_interface_or_says_why_not() {
 fn a_reader_gets_a_snapshot_that_does_not_change_while_it_reads() {
     let mut vm = Vm::new(2, true);
     // Another exit before each CPUID, as of the CPUID itself.
-    let time = Cell::new(0);
+    let count = Cell::new(0);
     vm.meanwhile = Box::new(move |vm| {
-        time.set(time.get() + 1000);
-        let n = time.get() / 1000;
-        vm.exit((n % 2) as usize, (n % 90) as u32, n % 7 == 0, time.get(), n);
+        count.set(count.get() + 1);
+        let n: u64 = count.get();
+        vm.exit((n % 2) as usize, 33 + (n % 57) as u32, n % 7 == 0, n);
     });
-    vm.config.enabled = [!(1 << 20), !0];
+    vm.config.enabled = [!(1 << 20), !0, !0];
     let reader = Reader::probe(&vm).unwrap();
     for taken in 1..20 {
         let snapshot = reader.snapshot(1).unwrap();
@@ -73,6 +80,40 @@ fn a_reader_gets_a_snapshot_that_does_not_change_while_it_reads() {
         assert_eq!(snapshot.reasons[35], None);
         let buckets = reader.histogram(abi::TOTAL, true);
         assert_eq!(buckets.iter().flatten().sum::<u64>(), exits);
+    }
+}
+
+#[test]
+fn a_reader_on_amd_reads_svms_codes() {
+    let vm = Vm::of(Vendor::Svm, 2, true);
+    vm.exit(0, 0x400, false, 10);
+    vm.exit(1, 0x72, false, 20);
+    vm.exit(1, 0xfff2, false, 30);
+    let reader = Reader::probe(&vm).unwrap();
+    assert_eq!(reader.interface().vendor, Vendor::Svm);
+    let snapshot = reader.snapshot(1).unwrap();
+    let cycles = |number| snapshot.reasons[slot(number)].unwrap().1.cycles;
+    assert_eq!([0x400, 0x72, 0xfff2, 0x7b].map(cycles), [10, 20, 30, 0]);
+    assert_eq!(snapshot.total.cycles, 60);
+    assert_eq!(reader.times(abi::TOTAL, true).unwrap().guest, 14);
+    assert_eq!(
+        snapshot.reasons.iter().flatten().count(),
+        Vendor::Svm.reasons().len()
+    );
+}
+
+/// What a reader of version 1 knows: its fields, and up to 64 buckets.
+#[test]
+fn a_reader_of_version_1_goes_on_working() {
+    let vm = Vm::new(1, true);
+    vm.exit(0, 10, false, 100);
+    let discovery = vm.serve(abi::DISCOVERY, 0).unwrap();
+    assert_eq!(discovery.eax & 0x1_00ff, 1, "version 1, of this VM");
+    let size = vm.serve(abi::DISCOVERY, 1).unwrap();
+    assert_eq!((size.eax, size.ecx & 0x1ff), (86, 0x1ff));
+    assert!((1..=64).contains(&size.edx));
+    for field in 0..9 {
+        assert_ne!(vm.select(10, field, false), Regs::UNDEFINED);
     }
 }
 

@@ -22,7 +22,7 @@ from vmxlab.series import tree as patching
 
 NAMES = ("kvm", "kvm-intel", "kvm-amd")
 # A change to how modules are built must change this, and so every key.
-RECIPE = 1
+RECIPE = 2
 # Files that are compiled for the three modules, for the progress estimate only.
 ESTIMATE = 100
 # What a program ends with if it was given a folder that it cannot build in or against.
@@ -35,7 +35,8 @@ KBUILD = """\
 # KVM out of the kernel's tree: its own Makefile, with this tree in the place of the
 # kernel's. The headers here come first; all others are the kernel's.
 here := $(abspath $(src)/../../..)
-LINUXINCLUDE := -I$(here)/arch/x86/include -I$(here)/include -I$(here)/arch/x86 $(LINUXINCLUDE)
+LINUXINCLUDE := -I$(here)/arch/x86/include -I$(here)/include -I$(here)/include/uapi \
+	-I$(here)/arch/x86 $(LINUXINCLUDE)
 kernel-tree := $(srctree)
 srctree := $(here)
 include $(src)/Makefile
@@ -44,7 +45,8 @@ srctree := $(kernel-tree)
 # Kconfig is not asked out of tree.
 SWITCH = """\
 CONFIG_KVM_EXIT_STATS := y
-ccflags-y += -DCONFIG_KVM_EXIT_STATS=1
+CONFIG_KVM_EXIT_STATS_COURSE := y
+ccflags-y += -DCONFIG_KVM_EXIT_STATS=1 -DCONFIG_KVM_EXIT_STATS_COURSE=1
 """
 
 

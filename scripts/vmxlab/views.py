@@ -13,7 +13,8 @@ from .errors import LabError
 # The pseudo reasons of exit_stats_raw (kvm-instrumentation/exit-stats.rst): they are
 # no exits of the table, and only BEYOND is part of the total.
 TOTAL, FAILED, EMULATED, BEYOND = 0xFFFF, 0xFFFE, 0xFFFD, 0xFFFC
-FIELDS = ("exits", "cycles", "min", "max", "blocked", "user", "l2", "dropped")
+FIELDS = ("exits", "cycles", "min", "max", "blocked", "user", "l2", "dropped", "away", "entry",
+          "guest")
 
 Counts = dict[int, int]
 View = dict[str, Any]

@@ -9,7 +9,7 @@ for mode in work cpuid cpuid-amd cpuid-intel; do
 	mkdir /out/$mode
 	echo 'hist:keys=exit_reason' >$trigger || exit
 	/lab/l3 $mode 100 "cp /sys/kernel/debug/kvm/\$VM/exits /out/$mode
-		find /sys/kernel/debug/kvm -name 'exit_stats*' >/out/$mode/debugfs" \
+		cp /sys/kernel/debug/kvm/\$VM/exit_stats_* /out/$mode" \
 		>/out/$mode/said || exit
 	cat ${trigger%trigger}hist >/out/$mode/hist
 	echo '!hist:keys=exit_reason' >$trigger

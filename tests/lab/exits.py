@@ -21,7 +21,7 @@ def histogram(text: str) -> dict[int, int]:
 
 def check_consistent(view: Table, exits_stat: int | None = None) -> None:
     """The invariants that hold within one table, and with stat.exits."""
-    for field in ("exits", "cycles", "blocked", "user", "l2", "dropped"):
+    for field in ("exits", "cycles", "blocked", "user", "l2", "dropped", "away", "entry", "guest"):
         total = sum(row[field] for reason, row in view.rows.items()
                     if reason not in (TOTAL, FAILED, EMULATED))
         assert total == view[TOTAL][field], field

@@ -27,7 +27,6 @@ done
 monitor stop
 vm=$(echo /sys/kernel/debug/kvm/*-*)
 cat "$vm/exit_stats_raw" >/out/vm
-cat "$vm/exit_stats" >/out/vm-table
 cat /sys/kernel/debug/kvm/exit_stats_raw >/out/host
 cat "$vm/exits" >/out/exits
 cat $tracing/events/kvm/kvm_exit/hist >/out/hist

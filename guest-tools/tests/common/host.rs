@@ -4,10 +4,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use exit_stats::counters::{Figure, Scope};
 use exit_stats::{abi, reason};
 
-use super::Machine;
+use super::{view, Machine};
 
 /// What KVM's exit_stats_raw prints of a model's counters.
 pub fn raw(machine: &Machine) -> String {
@@ -18,22 +17,15 @@ pub fn raw(machine: &Machine) -> String {
         .map(|reason| u32::from(reason.number))
         .chain(pseudo)
     {
-        let scope = Scope::from_number(number).unwrap();
-        let value = |figure| {
-            machine
-                .vcpu
-                .counters()
-                .value(Some(&machine.hist), scope, figure)
-                .unwrap_or(0)
-        };
+        let value = |field| view(&machine.vcpu).value(number, field).unwrap_or(0);
         let symbol = reason::symbol(number).unwrap().to_str().unwrap();
         text += &format!("{number}\t{symbol}");
-        use Figure::{Blocked, Cycles, Dropped, Exits, Max, Min, User, L2};
-        for figure in [Exits, Cycles, Min, Max, Blocked, User, L2, Dropped] {
-            text += &format!("\t{}", value(figure));
+        use abi::{BLOCKED, CYCLES, DROPPED, EXITS, L2, MAX, MIN, USER};
+        for field in [EXITS, CYCLES, MIN, MAX, BLOCKED, USER, L2, DROPPED] {
+            text += &format!("\t{}", value(field));
         }
         let buckets = (0..abi::BUCKETS)
-            .map(|k| (k, value(Figure::Bucket(k))))
+            .map(|k| (k, value(abi::BUCKET + k)))
             .filter(|(_, exits)| *exits != 0);
         let buckets: Vec<String> = buckets.map(|(k, exits)| format!("{k}:{exits}")).collect();
         text += &match buckets.as_slice() {

@@ -10,10 +10,9 @@ use std::cell::{Cell, RefCell};
 use std::io;
 
 use clap::Parser;
-use exit_stats::abi::Regs;
-use exit_stats::answer::{Config, Query, Step};
-use exit_stats::clock::{Armed, Vcpu};
-use exit_stats::counters::Counters;
+use exit_stats::abi::{Regs, Selector, EXTENSION, SNAPSHOT};
+use exit_stats::answer::{answer, Config};
+use exit_stats::counters::{Set, View};
 use exit_stats::hist::Hist;
 use exit_stats::reader::CpuidReader;
 use vmxscope::args::Cli;
@@ -45,11 +44,9 @@ pub struct Machine {
     pub meanwhile: fn(&Machine, u32),
     pub released: Cell<u32>,
     pub pinned: Cell<usize>,
-    pub vcpu: Vcpu,
-    pub hist: Box<Hist>,
-    pub armed: Armed,
+    pub vcpu: (Set, Box<Hist>),
     pub clock: Cell<u64>,
-    pub snapshot: RefCell<Option<(Counters, Box<Hist>)>>,
+    pub snapshot: RefCell<Option<(Set, Box<Hist>)>>,
 }
 
 impl Machine {
@@ -57,7 +54,7 @@ impl Machine {
     pub fn patched() -> Self {
         Self {
             config: Some(Config {
-                enabled: [!0, !0],
+                enabled: [!0; 3],
                 tsc_khz: TSC_KHZ,
                 hist: true,
                 ..Config::default()
@@ -73,9 +70,7 @@ impl Machine {
             meanwhile: |_, _| (),
             released: Cell::new(0),
             pinned: Cell::new(0),
-            vcpu: Vcpu::default(),
-            hist: Box::default(),
-            armed: Armed::new(),
+            vcpu: Default::default(),
             clock: Cell::new(1_000_000),
             snapshot: RefCell::new(None),
         }
@@ -112,9 +107,8 @@ impl Machine {
     /// Lets an exit happen.
     pub fn exit(&self, reason: u32, cycles: u64) {
         let start = self.clock.get();
-        self.vcpu.exit(reason, false, start);
-        self.vcpu
-            .handled(&self.armed, Some(&self.hist), start + cycles);
+        self.vcpu.0.exit(reason, false, start);
+        self.vcpu.0.handled(Some(&self.vcpu.1), start + cycles);
         self.clock.set(start + cycles + 1_000);
     }
 
@@ -147,31 +141,33 @@ impl Machine {
         if !self.discovery && leaf < exit_stats::abi::FIRST {
             return None;
         }
-        let (mut query, step) = Query::begin(config, leaf, ecx);
-        match step {
-            Step::NotServed => return None,
-            Step::Ready => (),
-            Step::AddLive => query.add(self.vcpu.counters(), Some(&self.hist)),
-            Step::TakeSnapshot => {
-                let mut snapshot = self.snapshot.borrow_mut();
-                if self.memory {
-                    snapshot.get_or_insert_with(Default::default);
+        let Selector {
+            field,
+            snapshot: of_snapshot,
+            ..
+        } = Selector::decode(ecx);
+        let mut regs = Regs::default();
+        let mut snapshot = self.snapshot.borrow_mut();
+        let set = match leaf == EXTENSION && (of_snapshot || field == SNAPSHOT) {
+            false => Some(view(&self.vcpu)),
+            true => {
+                if self.memory && !of_snapshot {
+                    let taken = view(snapshot.get_or_insert_with(Default::default));
+                    taken.clear();
+                    taken.add(view(&self.vcpu));
                 }
-                if let Some((counters, hist)) = &*snapshot {
-                    counters.begin_snapshot();
-                    hist.clear();
-                    counters.merge(self.vcpu.counters());
-                    hist.merge(self.vcpu.counters(), Some(&self.hist));
-                    query.add(counters, Some(hist));
-                }
+                snapshot.as_ref().map(view)
             }
-            Step::AddSnapshot => {
-                if let Some((counters, hist)) = &*self.snapshot.borrow() {
-                    query.add(counters, Some(hist));
-                }
-            }
-        }
-        Some(query.end())
+        };
+        answer(config, leaf, ecx, set, &mut regs).then_some(regs)
+    }
+}
+
+/// A set and its histograms.
+pub fn view(pair: &(Set, Box<Hist>)) -> View<'_> {
+    View {
+        set: &pair.0,
+        hist: Some(&pair.1),
     }
 }
 
@@ -179,18 +175,17 @@ impl CpuidReader for Machine {
     fn cpuid(&self, eax: u32, ecx: u32) -> Regs {
         // The exit is latched before it is handled, and counted and timed afterwards.
         let start = self.clock.get();
-        self.vcpu.exit(10, false, start);
+        self.vcpu.0.exit(10, false, start);
         let answer = self
             .basic(eax)
             .or_else(|| self.serve(eax, ecx))
             .unwrap_or(self.otherwise);
-        self.vcpu
-            .handled(&self.armed, Some(&self.hist), start + 1_200);
+        self.vcpu.0.handled(Some(&self.vcpu.1), start + 1_200);
         self.clock.set(start + 2_000);
         if self.disturbed.get() != 0 && eax == exit_stats::abi::EXTENSION && ecx >> 31 != 0 {
             self.disturbed.set(self.disturbed.get() - 1);
-            if let Some((counters, _)) = &*self.snapshot.borrow() {
-                counters.begin_snapshot();
+            if let Some(snapshot) = &*self.snapshot.borrow() {
+                view(snapshot).clear();
             }
         }
         answer

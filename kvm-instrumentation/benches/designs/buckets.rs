@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, AtomicU8, Ordering::Relaxed};
 
 use super::others::{add, Plain, ROWS};
 use super::{clock, each, latch, Place, Shared};
-use exit_stats::clock::Armed;
 use exit_stats::hist::bucket_of;
 
 /// Lines of eight buckets to hand out: with the marks 16 KiB, like ours.
@@ -189,9 +188,8 @@ pub(crate) fn ring(place: &mut Place, _: &Shared, exits: u64) {
 /// Ours with histograms, inlined instead of called.
 #[inline(never)]
 pub(crate) fn inlined(place: &mut Place, _: &Shared, exits: u64) {
-    static ARMED: Armed = Armed::new();
     each(exits, |reason| {
         latch(&mut place.vcpu, reason);
-        place.vcpu.handled(&ARMED, Some(&place.hist), clock());
+        place.vcpu.handled(Some(&place.hist), clock());
     });
 }

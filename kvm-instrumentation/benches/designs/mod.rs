@@ -8,10 +8,11 @@ mod others;
 use std::arch::x86_64::_rdtsc;
 use std::hint::black_box;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 
-use exit_stats::boundary::exit_stats_handled;
-use exit_stats::clock::Vcpu;
+use exit_stats::boundary::{exit_stats_event, exit_stats_handled};
+use exit_stats::clock::{Event, Phase};
+use exit_stats::counters::Set;
 use exit_stats::hist::Hist;
 
 /// The mix of reasons, of about what a guest that boots does: I/O, CPUID, interrupts,
@@ -42,7 +43,7 @@ impl Default for Shared {
 /// What one thread records to.
 #[derive(Default)]
 pub(crate) struct Place {
-    vcpu: Vcpu,
+    vcpu: Set,
     hist: Box<Hist>,
     last: AtomicU64,
     plain: others::Plain,
@@ -58,10 +59,11 @@ pub(crate) struct Place {
 pub(crate) type Run = fn(&mut Place, &Shared, u64);
 
 /// The designs, the floor first.
-pub(crate) const ALL: [(&str, Run); 17] = [
+pub(crate) const ALL: [(&str, Run); 18] = [
     ("floor", floor),
     ("ours", ours),
     ("histograms", histograms),
+    ("entry", entry),
     ("shared", shared),
     ("adds", others::adds),
     ("jumps", others::jumps),
@@ -95,35 +97,34 @@ fn floor(place: &mut Place, _: &Shared, exits: u64) {
     });
 }
 
-/// Where `exit_stats.h` has the members of `struct exit_stats_clock` that C writes.
-mod clock_at {
-    const CLOCK: usize = size_of::<exit_stats::counters::Counters>();
-    pub(super) const START: usize = CLOCK;
-    pub(super) const REASON: usize = CLOCK + 8;
-    pub(super) const PHASE: usize = CLOCK + 12;
+/// Where `exit_stats.h` has the members of `struct exit_stats` that C writes.
+mod at {
+    pub(super) const START: usize = 0;
+    pub(super) const REASON: usize = 56;
+    pub(super) const PHASE: usize = 58;
 }
 
 /// C's latch, which is inline in the kernel.
 #[inline(always)]
-fn latch(vcpu: *mut Vcpu, reason: u32) {
+fn latch(vcpu: *mut Set, reason: u32) {
     let bytes: *mut u8 = vcpu.cast();
     // SAFETY: These are atomic words of the vCPU, which only this thread has.
     unsafe {
-        (*bytes.add(clock_at::START).cast::<AtomicU64>()).store(clock(), Relaxed);
-        (*bytes.add(clock_at::REASON).cast::<AtomicU32>()).store(reason & 0xffff, Relaxed);
-        (*bytes.add(clock_at::PHASE).cast::<AtomicU32>()).store(1, Relaxed);
+        (*bytes.add(at::START).cast::<AtomicU64>()).store(clock(), Relaxed);
+        (*bytes.add(at::REASON).cast::<AtomicU16>()).store(reason as u16, Relaxed);
+        (*bytes.add(at::PHASE).cast::<AtomicU16>()).store(Phase::Handling as u16, Relaxed);
     }
 }
 
 /// What the kernel runs: C's latch, which is inline there, and a call of the boundary's
 /// function.
 #[inline(always)]
-fn record(vcpu: &mut Vcpu, hist: *mut Hist, exits: u64) {
-    let vcpu: *mut Vcpu = vcpu;
+fn record(vcpu: &mut Set, hist: *mut Hist, exits: u64) {
+    let vcpu: *mut Set = vcpu;
     each(exits, |reason| {
         latch(vcpu, reason);
         // SAFETY: The vCPU is valid, and the histograms are valid or null.
-        unsafe { exit_stats_handled(vcpu.cast(), hist.cast(), clock()) };
+        unsafe { exit_stats_handled(vcpu, hist, clock()) };
     });
 }
 
@@ -137,6 +138,20 @@ fn ours(place: &mut Place, _: &Shared, exits: u64) {
 #[inline(never)]
 fn histograms(place: &mut Place, _: &Shared, exits: u64) {
     record(&mut place.vcpu, &mut *place.hist, exits);
+}
+
+/// Ours with histograms and a third reading of the clock, at the entry.
+#[inline(never)]
+fn entry(place: &mut Place, _: &Shared, exits: u64) {
+    let (vcpu, hist): (*mut Set, *mut Hist) = (&mut place.vcpu, &mut *place.hist);
+    each(exits, |reason| {
+        latch(vcpu, reason);
+        // SAFETY: The vCPU and its histograms are valid.
+        unsafe {
+            exit_stats_handled(vcpu, hist, clock());
+            exit_stats_event(vcpu, Event::Entry as u32, clock());
+        }
+    });
 }
 
 /// Two atomic additions to a table of all threads: the course's method.

@@ -2,21 +2,72 @@
 //! A VM that serves the leaves as KVM does, for tests.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use exit_stats::abi::{self, Layout, Regs, Role, Selector};
-use exit_stats::answer::{Config, Query, Step};
-use exit_stats::clock::{Armed, Vcpu};
-use exit_stats::counters::Counters;
+use exit_stats::answer::{answer, Config};
+use exit_stats::clock::Event;
+use exit_stats::counters::{Set, View};
 use exit_stats::hist::Hist;
 use exit_stats::reader::CpuidReader;
+use exit_stats::reason::Vendor;
+
+/// A set with its own histograms.
+pub struct Counted {
+    pub set: Box<Set>,
+    pub hist: Option<Box<Hist>>,
+}
+
+impl Counted {
+    pub fn new(vendor: Vendor, hist: bool) -> Self {
+        let set = Box::<Set>::default();
+        set.set_vendor(vendor);
+        let hist = hist.then(Box::default);
+        Self { set, hist }
+    }
+
+    /// A vCPU of Intel's with histograms whose life begins at 0.
+    pub fn vmx() -> Self {
+        Self::new(Vendor::Vmx, true)
+    }
+
+    pub fn view(&self) -> View<'_> {
+        View {
+            set: &self.set,
+            hist: self.hist.as_deref(),
+        }
+    }
+
+    pub fn value(&self, number: u32, field: u32) -> Option<u64> {
+        self.view().value(number, field)
+    }
+
+    /// These fields of a reason.
+    pub fn fields<const N: usize>(&self, number: u32, fields: [u32; N]) -> [u64; N] {
+        fields.map(|field| self.value(number, field).unwrap())
+    }
+
+    pub fn exit(&self, number: u32, l2: bool, start: u64, cycles: u64) {
+        self.set.exit(number, l2, start);
+        self.handled(start.wrapping_add(cycles));
+    }
+
+    pub fn handled(&self, tsc: u64) {
+        self.set.handled(self.hist.as_deref(), tsc);
+    }
+
+    pub fn event(&self, event: Event, tsc: u64) {
+        self.set.event(self.hist.as_deref(), event, tsc);
+    }
+}
 
 /// A VM as KVM would serve it.
 pub struct Vm {
     pub config: Config,
-    pub vcpus: Vec<(Vcpu, Option<Box<Hist>>)>,
-    pub armed: Armed,
-    pub snapshot: RefCell<Option<(Counters, Option<Box<Hist>>)>>,
+    pub vcpus: Vec<Counted>,
+    pub clock: Cell<u64>,
+    pub snapshot: Counted,
+    pub taken: Cell<bool>,
     pub memory: Cell<bool>,
     /// Runs before every CPUID, as other vCPUs do.
     pub meanwhile: Box<dyn Fn(&Vm)>,
@@ -24,74 +75,54 @@ pub struct Vm {
 
 impl Vm {
     pub fn new(vcpus: usize, hist: bool) -> Self {
-        let histograms = || hist.then(Box::<Hist>::default);
+        Self::of(Vendor::Vmx, vcpus, hist)
+    }
+
+    pub fn of(vendor: Vendor, vcpus: usize, hist: bool) -> Self {
         Self {
             config: Config {
-                enabled: [!0, !0],
+                enabled: [!0; 3],
                 tsc_khz: 2_600_000,
+                vendor: vendor as u32,
+                instance: 0x1234_5678_9abc_def0,
                 hist,
                 ..Config::default()
             },
-            vcpus: (0..vcpus)
-                .map(|_| (Vcpu::default(), histograms()))
-                .collect(),
-            armed: Armed::new(),
-            snapshot: RefCell::new(None),
+            vcpus: (0..vcpus).map(|_| Counted::new(vendor, hist)).collect(),
+            clock: Cell::new(0),
+            snapshot: Counted::new(vendor, hist),
+            taken: Cell::new(false),
             memory: Cell::new(true),
             meanwhile: Box::new(|_| ()),
         }
     }
 
-    pub fn exit(&self, vcpu: usize, reason: u32, l2: bool, start: u64, cycles: u64) {
-        let (vcpu, hist) = &self.vcpus[vcpu];
-        // Exits at the very instant of arming are not timed.
-        let start = start + 1;
-        vcpu.exit(reason, l2, start);
-        vcpu.handled(&self.armed, hist.as_deref(), start + cycles);
+    /// An exit at the VM's own clock.
+    pub fn exit(&self, vcpu: usize, number: u32, l2: bool, cycles: u64) {
+        let start = self.clock.get() + 1;
+        self.clock.set(start.saturating_add(cycles));
+        self.vcpus[vcpu].exit(number, l2, start, cycles);
     }
 
     /// What KVM does for CPUID; `None` is that it answers as if unpatched.
     pub fn serve(&self, leaf: u32, ecx: u32) -> Option<Regs> {
-        let (mut query, step) = Query::begin(&self.config, leaf, ecx);
-        match step {
-            Step::NotServed => return None,
-            Step::Ready => (),
-            Step::AddLive => {
-                for (vcpu, hist) in &self.vcpus {
-                    query.add(vcpu.counters(), hist.as_deref());
-                }
+        let mut regs = Regs::default();
+        let Selector {
+            field, snapshot, ..
+        } = Selector::decode(ecx);
+        if leaf == abi::EXTENSION && (snapshot || field == abi::SNAPSHOT) {
+            if !snapshot && self.memory.get() {
+                self.taken.set(true);
+                self.snapshot.view().clear();
+                let vcpus = self.vcpus.iter();
+                vcpus.for_each(|vcpu| self.snapshot.view().add(vcpu.view()));
             }
-            Step::TakeSnapshot | Step::AddSnapshot => {
-                let mut snapshot = self.snapshot.borrow_mut();
-                if step == Step::TakeSnapshot {
-                    self.take(&mut snapshot);
-                }
-                if let Some((counters, hist)) = &*snapshot {
-                    query.add(counters, hist.as_deref());
-                }
-            }
+            let set = self.taken.get().then(|| self.snapshot.view());
+            return answer(&self.config, leaf, ecx, set, &mut regs).then_some(regs);
         }
-        Some(query.end())
-    }
-
-    fn take(&self, snapshot: &mut Option<(Counters, Option<Box<Hist>>)>) {
-        if snapshot.is_none() && self.memory.get() {
-            let hist = self.config.hist.then(Box::<Hist>::default);
-            *snapshot = Some((Counters::default(), hist));
-        }
-        let Some((counters, hist)) = snapshot else {
-            return;
-        };
-        counters.begin_snapshot();
-        if let Some(hist) = hist {
-            hist.clear();
-        }
-        for (vcpu, from) in &self.vcpus {
-            counters.merge(vcpu.counters());
-            if let Some(hist) = hist {
-                hist.merge(vcpu.counters(), from.as_deref());
-            }
-        }
+        let mut vcpus = self.vcpus.iter().map(Counted::view);
+        let served = vcpus.all(|vcpu| answer(&self.config, leaf, ecx, Some(vcpu), &mut regs));
+        served.then_some(regs)
     }
 
     pub fn select(&self, reason: u32, field: u32, snapshot: bool) -> Regs {

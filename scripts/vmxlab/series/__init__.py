@@ -12,6 +12,8 @@ from vmxlab.errors import LabError
 
 OURS = REPO / "kvm-instrumentation"
 
+# The patch that is of use to the course only.
+COURSE = 11
 # Where each file of kvm-instrumentation/ goes in a kernel tree, and the number
 # of the patch that first builds it. The Rust files follow by a rule.
 PLACES = {
@@ -20,9 +22,11 @@ PLACES = {
     "exit_stats_hooks.h": (2, "arch/x86/kvm/exit_stats_hooks.h"),
     "exit_stats_core.c": (2, "arch/x86/kvm/exit_stats_core.c"),
     "exit_stats_vmx.c": (3, "arch/x86/kvm/vmx/exit_stats_vmx.c"),
-    "exit_stats_cpuid.c": (5, "arch/x86/kvm/exit_stats_cpuid.c"),
-    "exit_stats_debugfs.c": (7, "arch/x86/kvm/exit_stats_debugfs.c"),
-    "exit-stats.rst": (8, "Documentation/virt/kvm/x86/exit-stats.rst"),
+    "exit_stats_cpuid.c": (6, "arch/x86/kvm/exit_stats_cpuid.c"),
+    "exit_stats_debugfs.c": (8, "arch/x86/kvm/exit_stats_debugfs.c"),
+    "exit-stats.rst": (9, "Documentation/virt/kvm/x86/exit-stats.rst"),
+    "exit_stats_test.c": (10, "tools/testing/selftests/kvm/x86/exit_stats_test.c"),
+    "exit_stats_course.c": (COURSE, "arch/x86/kvm/exit_stats_course.c"),
 }
 RUST_PLACE = (1, "arch/x86/kvm/exit_stats")
 # Roots and readers of the cargo library, of no use in a kernel.

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from vmxlab.errors import LabError
-from vmxlab.series import MISFIT, NewFile, choose, new_files
+from vmxlab.series import COURSE, MISFIT, NewFile, choose, new_files
 
 COVER = """\
 Which exits a guest takes, and what they cost, can be told today by tracing,
@@ -24,9 +24,28 @@ vCPU's thread writes. This series does that, in Rust, and shows the figures
 - to the host, in debugfs, per VM and of all VMs.
 
 Patch 1 links the Rust object into kvm.ko, 2 gives every vCPU its counters,
-3 tells which reasons are enabled in a VM, 4 has the hooks, 5 to 7 the three
-readers, 8 the documentation. Each of them builds. With the option off nothing
-changes; with kvm.exit_stats=0 the hooks are patched out.
+3 tells which reasons are enabled in a VM, 4 and 5 have the hooks of VMX and
+SVM, 6 to 8 the three readers, 9 the documentation, 10 a selftest. Each of them
+builds. With the option off nothing changes; with kvm.exit_stats=0 the hooks
+are patched out.
+
+What was said on the list of statistics by exit reason before, in 2021 and 2024:
+
+- Counts by reason cost memory on each vCPU, so they must be optional. They are:
+  by the build, and by a parameter that is read when a VM is made. Without them
+  a vCPU has one pointer more, and room in its statistics; with them 4 KiB, or
+  16 KiB if histograms are wanted as well.
+- This is a job for BPF and the tracing subsystem. Where somebody looks for a
+  fault of one machine it is, and nothing here replaces it. But a tracer is off
+  when the fault happens: attached to each exit it costs two records or 15 to
+  96 ns, which nobody leaves on, and for trends across large numbers of machines
+  and for triaging failures after the fact it was called useless on this list.
+  Counting costs less than reading the clock twice does.
+- Statistics are ABI, so each needs a concrete use. Exits and handling cycles by
+  reason tell what to tune (which MSR, which device) and whether a change helped.
+  Blocked, userspace and scheduled-out time tell a slow KVM from a slow VMM and
+  from a crowded host, which one number for all of it cannot. The guest's own
+  view serves who rents the machine and has no access to the host.
 
 These hold exactly, and are tested: the sum over the reasons is the number of
 kvm_exit trace events, reason by reason; with the entries that failed or were
@@ -76,13 +95,16 @@ def split(patch: str) -> tuple[str, str]:
     return patch[: patch.rindex("\n---\n", 0, at) + 1], patch[at:].rstrip("\n") + "\n"
 
 
-def export(kernel: str, out: Path) -> list[Path]:
-    """Write the series and its cover letter."""
+def export(kernel: str, out: Path, course: bool = False) -> list[Path]:
+    """Write the series and its cover letter; the course's patch, the last, only if asked for."""
     series, files = choose(kernel, "what was asked for"), new_files()
+    series = [path for path in series if course or int(path.name[:4]) != COURSE]
     out.mkdir(parents=True, exist_ok=True)
     written, subjects, everything = [], [], ""
     for number, path in enumerate(series, 1):
         head, diff = split(path.read_text(encoding="utf-8"))
+        head = re.sub(r"^Subject: \[PATCH (\d+)/\d+\]", rf"Subject: [PATCH \1/{len(series)}]", head,
+                      flags=re.M)
         diff += "".join(new_file_diff(file) for file in files if file.patch == number)
         mail = out / path.name
         mail.write_text(f"{head}---\n{diffstat(diff)}\n{diff}-- \n2.39.0\n\n", encoding="utf-8")

@@ -1,4 +1,5 @@
-# A guest during which the accounting is switched off and on.
+# A guest during which the accounting is switched off and on: that is for VMs that are
+# made from then on, and changes nothing for this one.
 toggle() {
 	for value in 0 1; do
 		echo $value >/sys/module/kvm/parameters/exit_stats
