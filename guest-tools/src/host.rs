@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The host's side: KVM's own figures of its VMs, from debugfs.
 
+use std::ffi::CStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use exit_stats::abi;
 use exit_stats::reader::CpuidReader;
+use exit_stats::reason::Vendor;
 
 use crate::error::{Error, Result};
 use crate::text::harmless;
@@ -175,10 +177,11 @@ pub fn parse(text: &str, file: &str, mut view: View) -> Result<View> {
         place.ok_or_else(|| Error::input(file, 1, format!("there is no column {name:?}")))
     };
     let columns = [
-        "reason", "exits", "cycles", "min", "max", "blocked", "user", "l2", "dropped",
+        "reason", "exits", "cycles", "min", "max", "blocked", "user", "l2", "dropped", "away",
+        "entry", "guest",
     ];
     let places = columns.map(place);
-    let buckets = place("buckets")?;
+    let (symbols, buckets) = (place("symbol")?, place("buckets")?);
     let mut whole = false;
     for (number, line) in lines {
         let cells: Vec<&str> = line.split('\t').collect();
@@ -194,7 +197,7 @@ pub fn parse(text: &str, file: &str, mut view: View) -> Result<View> {
             }
             continue;
         }
-        let mut figures = [0u64; 9];
+        let mut figures = [0u64; 12];
         for ((figure, place), column) in figures.iter_mut().zip(&places).zip(columns) {
             let place = place
                 .as_ref()
@@ -208,9 +211,13 @@ pub fn parse(text: &str, file: &str, mut view: View) -> Result<View> {
                 )
             })?;
         }
-        let [reason, exits, cycles, min, max, blocked, userspace, nested, dropped] = figures;
+        let [reason, exits, cycles, min, max, blocked, userspace, nested, dropped, scheduled_out, entry, guest] =
+            figures;
         let reason = u32::try_from(reason)
             .map_err(|_| Error::input(file, number + 1, format!("no exit reason: {reason}")))?;
+        if view.reasons.is_empty() {
+            view.vendor = vendor_of(reason, cells.get(symbols).copied().unwrap_or(""));
+        }
         let row = Row {
             exits,
             cycles,
@@ -218,12 +225,15 @@ pub fn parse(text: &str, file: &str, mut view: View) -> Result<View> {
             max,
             blocked,
             userspace,
+            scheduled_out,
+            entry,
+            guest,
             nested,
             dropped,
             histogram: histogram(cells.get(buckets).copied().unwrap_or("-")).ok_or_else(|| {
                 Error::input(file, number + 1, "no histogram in column \"buckets\"")
             })?,
-            ..Row::named(reason)
+            ..Row::named(view.vendor, reason)
         };
         match reason {
             abi::TOTAL => {
@@ -250,6 +260,16 @@ pub fn parse(text: &str, file: &str, mut view: View) -> Result<View> {
         view.add_up_histograms();
     }
     Ok(view)
+}
+
+/// Whose reason of this number the table calls so.
+fn vendor_of(reason: u32, symbol: &str) -> Vendor {
+    let called = |vendor: &Vendor| {
+        let own = vendor.symbol(reason).map(CStr::to_bytes);
+        own == Some(symbol.as_bytes())
+    };
+    let vendors = [Vendor::Vmx, Vendor::Svm];
+    vendors.into_iter().find(called).unwrap_or_default()
 }
 
 /// `10:3,11:200`, or `-` for none.

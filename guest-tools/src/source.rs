@@ -7,6 +7,7 @@ use crate::args::SourceArgs;
 use crate::error::{Error, Result};
 use crate::guest::{Guest, Wanted};
 use crate::host::{Host, Vm};
+use crate::platform;
 use crate::processor::Counted;
 use crate::qmp::Qmp;
 use crate::tsc;
@@ -27,7 +28,12 @@ impl<'a> Source<'a> {
     pub fn open(args: &SourceArgs, cpu: &'a Counted<'a>) -> Result<Self> {
         let root = root(args.root.as_deref());
         if let Some(socket) = &args.qmp {
-            return Ok(Self::Qmp(Qmp::open(socket, args.vcpu, tsc::by_cpuid(cpu))?));
+            return Ok(Self::Qmp(Qmp::open(
+                socket,
+                args.vcpu,
+                tsc::by_cpuid(cpu),
+                platform::vendor(cpu),
+            )?));
         }
         match &args.vm {
             Some(name) => {

@@ -17,7 +17,8 @@ ESTIMATE = 200
 def sources() -> list[Path]:
     """What the module is built from."""
     suffixes = (".rs", ".c", ".h", ".mk")
-    return [REPO / "Kbuild", *sorted(p for p in (REPO / "src").rglob("*") if p.suffix in suffixes)]
+    files = (path for path in (REPO / "src").rglob("*") if path.suffix in suffixes)
+    return [REPO / "Kbuild", *sorted(path for path in files if "tests" not in path.parts)]
 
 
 def options(headers: Path) -> dict[str, str]:

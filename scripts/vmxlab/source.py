@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -111,10 +110,11 @@ def tarball(series: str) -> Path:
     return folder / f"{package}.tar.xz"
 
 
-def unpack(archive: Path, tree: Path, *members: str, without: tuple[str, ...] = ()) -> None:
+def unpack(archive: Path, tree: Path, *members: str, without: tuple[str, ...] = (),
+           first: bool = False) -> None:
     """Unpack a source tarball into `tree`, or only the members that the patterns name.
 
-    What a pattern names may be absent: another version has other files.
+    With `first` the archive is read until one of each is found, which are files then.
     """
     if tree.exists():
         shutil.rmtree(tree)
@@ -122,18 +122,16 @@ def unpack(archive: Path, tree: Path, *members: str, without: tuple[str, ...] = 
     patterns = [f"*/{member}" for member in members]
     done = subprocess.run(
         ["tar", "-x", "-f", archive, "-C", tree, "--strip-components=1", "--wildcards",
-         *(f"--exclude=*/{name}" for name in without), "--no-wildcards-match-slash", *patterns],
-        capture_output=True, text=True, check=False, env=os.environ | {"LC_ALL": "C"},
+         *(f"--exclude=*/{name}" for name in without), *(["--occurrence=1"] if first else []),
+         "--no-wildcards-match-slash", *patterns],
+        capture_output=True, text=True, check=False,
     )
-    absent = ("Not found in archive", "exit delayed from previous errors",
-              "Exiting with failure status due to previous errors")
-    said = [line for line in done.stderr.splitlines() if not line.endswith(absent)]
-    if done.returncode and (said or not done.stderr):
+    if done.returncode:
         fetched = archive.parent.parent == cache.root() / "sources"
         if fetched and "No space left" not in done.stderr:
             shutil.rmtree(archive.parent, ignore_errors=True)
         raise LabError(
-            f"{archive} cannot be unpacked: {' '.join(said)[-400:]}",
+            f"{archive} cannot be unpacked: {done.stderr.strip()[-400:]}",
             "Check the free space with df." + (
                 " A broken archive has been removed: the next run fetches it again."
                 if fetched else ""),

@@ -10,7 +10,7 @@ use super::{view, Machine};
 
 /// What KVM's exit_stats_raw prints of a model's counters.
 pub fn raw(machine: &Machine) -> String {
-    let mut text = "reason\tsymbol\texits\tcycles\tmin\tmax\tblocked\tuser\tl2\tdropped\tbuckets\n"
+    let mut text = "reason\tsymbol\texits\tcycles\tmin\tmax\tblocked\tuser\tl2\tdropped\taway\tentry\tguest\tbuckets\n"
         .to_string();
     let pseudo = [abi::BEYOND, abi::EMULATED, abi::FAILED, abi::TOTAL];
     for number in reason::all()
@@ -20,8 +20,10 @@ pub fn raw(machine: &Machine) -> String {
         let value = |field| view(&machine.vcpu).value(number, field).unwrap_or(0);
         let symbol = reason::symbol(number).unwrap().to_str().unwrap();
         text += &format!("{number}\t{symbol}");
-        use abi::{BLOCKED, CYCLES, DROPPED, EXITS, L2, MAX, MIN, USER};
-        for field in [EXITS, CYCLES, MIN, MAX, BLOCKED, USER, L2, DROPPED] {
+        use abi::{AWAY, BLOCKED, CYCLES, DROPPED, ENTRY, EXITS, GUEST, L2, MAX, MIN, USER};
+        for field in [
+            EXITS, CYCLES, MIN, MAX, BLOCKED, USER, L2, DROPPED, AWAY, ENTRY, GUEST,
+        ] {
             text += &format!("\t{}", value(field));
         }
         let buckets = (0..abi::BUCKETS)
