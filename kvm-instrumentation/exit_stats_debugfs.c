@@ -98,6 +98,8 @@ static int exit_stats_show(struct seq_file *m, void *unused)
 	for (i = 0; i < ARRAY_SIZE(exit_stats_fields); i++)
 		seq_printf(m, "\t%s", exit_stats_fields[i].name);
 	seq_puts(m, "\tbuckets\n");
+	/* With these a reader has times and rates, by the clocks of this host. */
+	seq_printf(m, "tsc_khz\t%u\nmonotonic_ns\t%llu\n", tsc_khz, ktime_get_ns());
 
 	for (i = 0; (reason = exit_stats_reason(all->vendor, i)) != EXIT_STATS_TOTAL; i++)
 		exit_stats_show_row(m, all, reason);
@@ -106,7 +108,10 @@ static int exit_stats_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
-/* What each vCPU does, and since when: one that is stuck shows the exit it is stuck in. */
+/*
+ * What each vCPU does and since when, and its totals since it was made: one that
+ * is stuck shows the exit it is stuck in.
+ */
 static int exit_stats_show_vcpus(struct seq_file *m, void *unused)
 {
 	static const char *const phases[] = { "new", "guest", "handling", "blocked", "userspace" };
@@ -116,8 +121,13 @@ static int exit_stats_show_vcpus(struct seq_file *m, void *unused)
 	unsigned long i;
 	u64 since;
 	u16 phase;
+	int j;
 
-	seq_puts(m, "vcpu\tphase\treason\tl2\tsince\tfirst\tmark\tnow\n");
+	seq_puts(m, "vcpu\tphase\treason\tfrom_l2\tsince\tfirst\tmark\tnow");
+	for (j = 0; j < ARRAY_SIZE(exit_stats_fields); j++)
+		seq_printf(m, "\t%s", exit_stats_fields[j].name);
+	seq_putc(m, '\n');
+
 	kvm_for_each_vcpu(i, vcpu, kvm) {
 		s = vcpu->exit_stats;
 		phase = READ_ONCE(s->phase);
@@ -125,10 +135,14 @@ static int exit_stats_show_vcpus(struct seq_file *m, void *unused)
 		if (!since)
 			since = (u8)phase == EXIT_STATS_HANDLING ? READ_ONCE(s->start) :
 								   READ_ONCE(s->mark);
-		seq_printf(m, "%d\t%s\t%u\t%d\t%llu\t%llu\t%llu\t%llu\n", vcpu->vcpu_id,
+		seq_printf(m, "%d\t%s\t%u\t%d\t%llu\t%llu\t%llu\t%llu", vcpu->vcpu_id,
 			   phases[(u8)phase % ARRAY_SIZE(phases)], READ_ONCE(s->reason),
 			   !!(phase & EXIT_STATS_FROM_L2), since, READ_ONCE(s->first),
 			   READ_ONCE(s->mark), rdtsc());
+		for (j = 0; j < ARRAY_SIZE(exit_stats_fields); j++)
+			seq_printf(m, "\t%llu", exit_stats_value(s, EXIT_STATS_TOTAL,
+								 exit_stats_fields[j].field));
+		seq_putc(m, '\n');
 	}
 	return 0;
 }
