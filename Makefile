@@ -5,7 +5,7 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 
 EXPERIMENTS := paging boot cpus layouts
 
-.PHONY: help setup demo test test-all bench bench-exit lab module module-clean lint docs patch unpatch \
+.PHONY: help setup demo test test-all bench bench-exit lab module module-clean lint patch unpatch \
 	export-series kvm install deb dkms-deb kernels cache-size clean-cache experiments \
 	$(EXPERIMENTS:%=experiment-%)
 
@@ -77,10 +77,6 @@ deb: ## A Debian package of the program, in out/
 
 dkms-deb: ## A Debian package of the module, built on each machine by DKMS
 	@scripts/build-deb dkms
-
-docs: ## Print the tables of capabilities as Markdown into target/
-	@mkdir -p target && scripts/inside cargo run -q --example capabilities-md > target/capabilities.md
-	@echo target/capabilities.md
 
 lint: ## rustfmt, clippy, shellcheck, ruff, mypy
 	@scripts/lint

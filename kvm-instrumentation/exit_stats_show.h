@@ -10,9 +10,10 @@
 
 #include <linux/compiler.h>
 #include <linux/kernel.h>
+#include <linux/ktime.h>
 #include <linux/seq_file.h>
 
-#include <asm/msr.h>
+#include <asm/tsc.h>
 
 static const struct {
 	u32 field;
@@ -61,6 +62,8 @@ static inline void exit_stats_show_table(struct seq_file *m, const struct exit_s
 	for (i = 0; i < ARRAY_SIZE(exit_stats_fields); i++)
 		seq_printf(m, "\t%s", exit_stats_fields[i].name);
 	seq_puts(m, "\tbuckets\n");
+	/* With these a reader has times and rates, by the clocks of this host. */
+	seq_printf(m, "tsc_khz\t%u\nmonotonic_ns\t%llu\n", tsc_khz, ktime_get_ns());
 
 	for (i = 0; (reason = exit_stats_reason(set->vendor, i)) != EXIT_STATS_TOTAL; i++)
 		exit_stats_show_row(m, set, reason);
@@ -70,23 +73,36 @@ static inline void exit_stats_show_table(struct seq_file *m, const struct exit_s
 
 static inline void exit_stats_show_vcpu_header(struct seq_file *m)
 {
-	seq_puts(m, "vcpu\tphase\treason\tl2\tsince\tfirst\tmark\tnow\n");
+	int i;
+
+	seq_puts(m, "vcpu\tphase\treason\tfrom_l2\tsince\tfirst\tmark\tnow");
+	for (i = 0; i < ARRAY_SIZE(exit_stats_fields); i++)
+		seq_printf(m, "\t%s", exit_stats_fields[i].name);
+	seq_putc(m, '\n');
 }
 
-/* What a vCPU does, and since when: one that is stuck shows the exit it is stuck in. */
+/*
+ * What a vCPU does and since when, and its totals since it was made: one that is
+ * stuck shows the exit it is stuck in.
+ */
 static inline void exit_stats_show_vcpu(struct seq_file *m, int id, const struct exit_stats *s)
 {
 	static const char *const phases[] = { "new", "guest", "handling", "blocked", "userspace" };
 	u64 since = READ_ONCE(s->since);
 	u16 phase = READ_ONCE(s->phase);
+	int i;
 
 	if (!since)
 		since = (u8)phase == EXIT_STATS_HANDLING ? READ_ONCE(s->start) :
 							   READ_ONCE(s->mark);
-	seq_printf(m, "%d\t%s\t%u\t%d\t%llu\t%llu\t%llu\t%llu\n", id,
+	seq_printf(m, "%d\t%s\t%u\t%d\t%llu\t%llu\t%llu\t%llu", id,
 		   phases[(u8)phase % ARRAY_SIZE(phases)], READ_ONCE(s->reason),
 		   !!(phase & EXIT_STATS_FROM_L2), since, READ_ONCE(s->first),
 		   READ_ONCE(s->mark), rdtsc());
+	for (i = 0; i < ARRAY_SIZE(exit_stats_fields); i++)
+		seq_printf(m, "\t%llu", exit_stats_value(s, EXIT_STATS_TOTAL,
+							 exit_stats_fields[i].field));
+	seq_putc(m, '\n');
 }
 
 #endif /* __KVM_X86_EXIT_STATS_SHOW_H */

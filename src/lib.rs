@@ -13,7 +13,6 @@ pub mod cpuid;
 pub mod cpus;
 pub mod decode;
 pub mod dependencies;
-pub mod markdown;
 pub mod msr;
 pub mod parse;
 pub mod report;

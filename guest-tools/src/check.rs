@@ -5,8 +5,8 @@
 //! them.
 
 use exit_stats::abi::{self, Regs, Role, Selector, State};
+use exit_stats::counters::{slot, SLOTS};
 use exit_stats::reader::{CpuidReader, Reader};
-use exit_stats::reason;
 
 use crate::args::CheckArgs;
 use crate::error::{status, Result};
@@ -103,8 +103,13 @@ fn answers(reader: &Reader<&Counted<'_>>, reason: u32) -> impl Iterator<Item = R
         .flatten()
 }
 
+/// The numbers that a host of this vendor may count; those of SVM are far apart.
+fn numbers(reader: &Reader<&Counted<'_>>) -> impl Iterator<Item = u32> {
+    (0..reader.interface().reasons).filter(|&number| slot(number) < SLOTS)
+}
+
 fn undefined(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Verdict {
-    let gaps = (0..reader.interface().reasons).filter(|&n| reader.state(n) == State::Undefined);
+    let gaps = numbers(reader).filter(|&n| reader.state(n) == State::Undefined);
     let all: Vec<u32> = gaps.chain(UNDEFINED).collect();
     for &number in &all {
         if let Some(regs) = answers(reader, number).find(|regs| *regs != Regs::UNDEFINED) {
@@ -115,7 +120,7 @@ fn undefined(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Verdict {
 }
 
 fn not_enabled(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Verdict {
-    let off = (0..reader.interface().reasons).filter(|&n| reader.state(n) == State::NotEnabled);
+    let off = numbers(reader).filter(|&n| reader.state(n) == State::NotEnabled);
     let off: Vec<u32> = off.collect();
     for &number in &off {
         if let Some(regs) = answers(reader, number).find(|regs| *regs != Regs::default()) {
@@ -202,7 +207,8 @@ fn histograms(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Verdict {
 
 fn histograms_of_snapshot(reader: &Reader<&Counted<'_>>) -> Verdict {
     let mut checked = 0;
-    for number in reason::all().map(|reason| u32::from(reason.number)) {
+    let reasons = reader.interface().vendor.reasons().iter();
+    for number in reasons.map(|reason| u32::from(reason.number)) {
         let Some(row) = reader.figures(number, true).filter(|row| row.exits != 0) else {
             continue;
         };
@@ -230,11 +236,11 @@ fn histograms_of_snapshot(reader: &Reader<&Counted<'_>>) -> Verdict {
 
 /// The rule that other programs rely on: between two reads there is what happened.
 fn counts(reader: &Reader<&Counted<'_>>, cpu: &Counted<'_>) -> Verdict {
-    const CPUID: u32 = 10;
+    let cpuid = crate::view::cpuid(reader.interface().vendor);
     const EXECUTED: u64 = 100;
     let read = || {
         reader.select(Selector {
-            reason: CPUID,
+            reason: cpuid,
             field: abi::EXITS,
             snapshot: false,
         })

@@ -89,7 +89,10 @@ fn lines(a: &Facts, b: &Facts) -> Vec<Line> {
     numbers
         .into_iter()
         .map(|number| {
-            let row = |view: &View| view.row(number).cloned().unwrap_or(Row::named(number));
+            let row = |view: &View| {
+                let found = view.row(number).cloned();
+                found.unwrap_or(Row::named(view.vendor, number))
+            };
             line(a, b, &row(&a.added), &row(&b.added))
         })
         .collect()

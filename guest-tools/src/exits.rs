@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 
 use exit_stats::abi;
+use exit_stats::reason::Vendor;
 
 use crate::args::{ExitsArgs, Sort};
 use crate::error::Result;
@@ -20,11 +21,6 @@ use crate::view::{Availability, Kind, Row, View};
 
 /// Runs the command.
 pub fn run(args: &ExitsArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
-    let wanted = args
-        .reason
-        .iter()
-        .map(|text| names::number(text))
-        .collect::<Result<Vec<u32>>>()?;
     let wants = Wanted {
         extras: true,
         histograms: true,
@@ -32,19 +28,26 @@ pub fn run(args: &ExitsArgs, processor: &dyn Processor, out: &mut Output<'_>) ->
     };
     if let Some(file) = &args.from {
         let views = View::parse(&read(file)?, &file.display().to_string())?;
-        return show(&views, args, &wanted, out);
+        return show(&views, args, out);
     }
     let cpu = Counted::new(processor);
     let views = match Source::open(&args.source, &cpu)? {
         Source::Qmp(qmp) if args.per_vcpu => qmp.read_each()?,
         source => vec![source.read(wants)?],
     };
-    show(&views, args, &wanted, out)
+    show(&views, args, out)
 }
 
 /// Prints views, of which each is another vCPU's if there are several; only some
 /// reasons if any are wanted.
-fn show(views: &[View], args: &ExitsArgs, wanted: &[u32], out: &mut Output<'_>) -> Result<()> {
+fn show(views: &[View], args: &ExitsArgs, out: &mut Output<'_>) -> Result<()> {
+    let vendor = views.first().map_or(Vendor::Vmx, |view| view.vendor);
+    let wanted = args
+        .reason
+        .iter()
+        .map(|text| names::number(vendor, text))
+        .collect::<Result<Vec<u32>>>()?;
+    let wanted = wanted.as_slice();
     let mut chosen: Vec<View> = views
         .iter()
         .map(|view| of_rows(view, args, wanted))
@@ -197,6 +200,9 @@ fn cells(view: &View, row: &Row, by: Sort) -> Vec<String> {
 
 /// What a reader has to know about the figures.
 fn notes(view: &View, out: &mut Output<'_>) -> Result<()> {
+    if let Some(shares) = view.shares() {
+        writeln!(out, "The vCPUs' time: {shares}.")?;
+    }
     let entries = (view.failed_entries, view.emulated_entries);
     if entries != (0, 0) {
         let (failed, emulated) = (grouped(entries.0), grouped(entries.1));

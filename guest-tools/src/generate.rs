@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `vmxscope generate`: what packages install beside the program.
+//! `vmxscope generate`: what packages install beside the program, and its tables.
+
+mod capabilities;
 
 use std::fs;
 use std::io::{self, Write};
@@ -16,6 +18,7 @@ use crate::output::Output;
 pub fn run(args: &GenerateArgs, out: &mut Output<'_>) -> Result<()> {
     let shell = match args.what {
         Generated::Man => return man(args.into.as_deref(), out),
+        Generated::Capabilities => return tables(args.into.as_deref(), out),
         Generated::Bash => Shell::Bash,
         Generated::Zsh => Shell::Zsh,
         Generated::Fish => Shell::Fish,
@@ -32,6 +35,17 @@ pub fn run(args: &GenerateArgs, out: &mut Output<'_>) -> Result<()> {
             clap_complete::generate(shell, &mut command, name, &mut text);
             out.bytes(&text)
         }
+    }
+}
+
+/// Prints the tables of the capabilities, or writes them into a folder.
+fn tables(folder: Option<&Path>, out: &mut Output<'_>) -> Result<()> {
+    let mut text = String::new();
+    capabilities::write(&mut text).expect("a String takes everything");
+    match folder {
+        Some(folder) => fs::write(folder.join("vmx-capabilities.md"), text)
+            .map_err(|error| cannot_write(folder, error)),
+        None => out.bytes(text.as_bytes()),
     }
 }
 

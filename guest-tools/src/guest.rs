@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use exit_stats::abi::{self, Layout, Role, Selector};
 use exit_stats::counters::{slot, SLOTS};
 use exit_stats::hist::bucket_of;
-use exit_stats::reader::{CpuidReader, Figures, Interface, ProbeError, Reader};
+use exit_stats::reader::{CpuidReader, Interface, ProbeError, Reader};
 use exit_stats::reason;
 
 use crate::error::{Error, Result};
@@ -27,7 +27,7 @@ const ATTEMPTS: u32 = 100;
 /// What of each reason is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
-    /// More than exits and cycles: six exits more a reason that occurred.
+    /// More than exits and cycles: nine exits more a reason that occurred.
     pub extras: bool,
     /// The histograms, which take most of the exits.
     pub histograms: bool,
@@ -162,6 +162,8 @@ impl<'a> Guest<'a> {
     ) -> Option<View> {
         let interface = reader.interface();
         let mut view = View::new(Kind::Guest, self.cpu.machine(), interface.tsc_khz);
+        view.vendor = interface.vendor;
+        view.instance = Some(reader.instance());
         view.layout = Some(layout_name(interface.layout));
         view.host_scope = interface.host_scope;
         view.counts_only = !wanted.extras && !wanted.histograms;
@@ -184,7 +186,7 @@ impl<'a> Guest<'a> {
         // The host may know reasons that this program does not, and the reverse.
         let known = |number: &u32| slot(*number) < SLOTS;
         for number in (0..interface.reasons).filter(known).chain([abi::BEYOND]) {
-            let mut row = Row::named(number);
+            let mut row = Row::named(view.vendor, number);
             if self.impossible.borrow().contains(&number) {
                 row.state = Some(Availability::NotEnabled);
                 view.reasons.push(row);
@@ -192,7 +194,7 @@ impl<'a> Guest<'a> {
             }
             let Some(count) = exits(number) else { continue };
             if count != 0 {
-                row = row.with(some_figures(reader, number, snapshot, count, wanted)?);
+                row = some_figures(reader, row, snapshot, count, wanted)?;
             }
             if wanted.histograms && row.timed() != 0 && interface.buckets != 0 {
                 row.histogram = histogram(reader, &row, snapshot);
@@ -205,13 +207,8 @@ impl<'a> Guest<'a> {
             };
             view.reasons.push(row);
         }
-        view.total = Row::named(abi::TOTAL).with(some_figures(
-            reader,
-            abi::TOTAL,
-            snapshot,
-            exits(abi::TOTAL)?,
-            wanted,
-        )?);
+        let total = Row::named(view.vendor, abi::TOTAL);
+        view.total = some_figures(reader, total, snapshot, exits(abi::TOTAL)?, wanted)?;
         view.add_up_histograms();
         view.failed_entries = exits(abi::FAILED)?;
         view.emulated_entries = exits(abi::EMULATED)?;
@@ -242,7 +239,7 @@ impl<'a> Guest<'a> {
             let Some(count) = ask(Role::Exits, number).filter(|regs| regs.edx != u32::MAX) else {
                 continue;
             };
-            let mut row = Row::named(number);
+            let mut row = Row::named(view.vendor, number);
             row.exits = count.exits();
             if row.exits != 0 {
                 row.cycles = ask(Role::Cycles, number).map_or(0, |regs| regs.cycles());
@@ -260,24 +257,26 @@ fn adds_up(view: &View) -> bool {
 /// Asks for all figures of a reason that has `exits`, or for its cycles only.
 fn some_figures<T: CpuidReader>(
     reader: &Reader<T>,
-    reason: u32,
+    mut row: Row,
     snapshot: bool,
     exits: u64,
     wanted: Wanted,
-) -> Option<Figures> {
+) -> Option<Row> {
+    let reason = row.reason;
     if wanted.extras || wanted.histograms {
-        return reader.figures(reason, snapshot);
+        let times = reader.times(reason, snapshot)?;
+        return Some(
+            row.with(reader.figures(reason, snapshot)?)
+                .with_times(times),
+        );
     }
-    let cycles = reader.select(Selector {
+    row.exits = exits;
+    row.cycles = reader.select(Selector {
         reason,
         field: abi::CYCLES,
         snapshot,
-    });
-    Some(Figures {
-        exits,
-        cycles: cycles?,
-        ..Figures::default()
-    })
+    })?;
+    Some(row)
 }
 
 /// Asks for the buckets that can hold something, until all exits are found.

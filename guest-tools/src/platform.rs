@@ -3,6 +3,7 @@
 
 use exit_stats::abi::{self, Layout, Regs, Role};
 use exit_stats::reader::{CpuidReader, ProbeError};
+use exit_stats::reason::Vendor;
 use vmx_caps::cpuid::{Identity, Signature};
 
 use crate::error::Error;
@@ -69,9 +70,7 @@ fn absent(cpu: &(impl CpuidReader + ?Sized)) -> String {
         "no exit statistics here: the hypervisor is {who}.\n{}",
         what_it_answered(cpu)
     );
-    text += if !identity.vendor.has_vmx_cpus() {
-        "\nThis is a guest of a host without VT-x, AMD's or one like it: SVM's exits are not counted."
-    } else if is_kvm(&hypervisor) {
+    text += if is_kvm(&hypervisor) {
         "\nEither the host's KVM has not the exit statistics built in, or the host does not show \
          them\nto guests (kvm.exit_stats=0 or kvm.exit_stats_guest=off). A guest cannot tell which.\
          \nIf the host follows the course's assignment, without a discovery leaf, name its layout: \
@@ -80,6 +79,14 @@ fn absent(cpu: &(impl CpuidReader + ?Sized)) -> String {
         "\nOnly a KVM with the exit statistics built in serves them."
     };
     text
+}
+
+/// Whose exit reasons this machine's KVM counts.
+pub fn vendor(cpu: &(impl CpuidReader + ?Sized)) -> Vendor {
+    match identity(cpu).vendor.has_vmx_cpus() {
+        true => Vendor::Vmx,
+        false => Vendor::Svm,
+    }
 }
 
 fn bare_metal(identity: &Identity) -> String {

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use exit_stats::abi;
-use exit_stats::reason;
+use exit_stats::counters::slot;
+use exit_stats::reason::{Reason, Vendor};
 use serde::Deserialize;
 use serde_json::{json, Value};
 
@@ -20,7 +21,8 @@ use crate::view::{Kind, Row, View};
 /// A monitor serves one client at a time, and lets the others wait.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// KVM's statistics that we read: a bucket a reason, the last for those past the table.
+/// KVM's statistics that we read: a bucket a reason, by its slot, and the last for those
+/// that have none.
 const EXITS: &str = "exits_by_reason";
 const CYCLES: &str = "exit_cycles_by_reason";
 
@@ -35,6 +37,7 @@ pub struct Qmp {
     vcpus: Vec<Vcpu>,
     chosen: Option<u32>,
     tsc_khz: u32,
+    vendor: Vendor,
     /// Whether lists of buckets come back to front; kept from a reading that shows it.
     reversed: Cell<bool>,
 }
@@ -64,13 +67,13 @@ struct Stat {
 }
 
 impl Qmp {
-    /// Connects; `tsc_khz` is the frequency of the host's clock.
+    /// Connects; `tsc_khz` is the frequency of the host's clock, `vendor` its CPU's.
     ///
     /// # Errors
     ///
     /// The system's, if there is no such socket or nobody answers; usage, if the VM
     /// has no such vCPU.
-    pub fn open(socket: &Path, chosen: Option<u32>, tsc_khz: u32) -> Result<Self> {
+    pub fn open(socket: &Path, chosen: Option<u32>, tsc_khz: u32, vendor: Vendor) -> Result<Self> {
         let name = socket.display().to_string();
         let stream = UnixStream::connect(socket)
             .and_then(|stream| {
@@ -88,6 +91,7 @@ impl Qmp {
             vcpus: Vec::new(),
             chosen,
             tsc_khz,
+            vendor,
             // All QEMUs of 7.1 to 10.0 do it.
             reversed: Cell::new(true),
         };
@@ -172,18 +176,20 @@ impl Qmp {
             cycles.reverse();
         }
         let mut view = View::new(Kind::Vm, format!("{}:vcpu{index}", self.name), self.tsc_khz);
+        view.vendor = self.vendor;
         view.counts_only = true;
+        view.total = Row::named(self.vendor, abi::TOTAL);
         let last = exits.len().saturating_sub(1);
         for (place, (exits, cycles)) in exits.into_iter().zip(cycles).enumerate() {
-            let number = match u32::try_from(place) {
-                Ok(number) if place != last => number,
-                _ => abi::BEYOND,
+            let number = match self.reason_at(place) {
+                Some(reason) if place != last => Some(reason.number.into()),
+                _ => (exits != 0).then_some(abi::BEYOND),
             };
-            if exits != 0 || reason::is_defined(number) {
+            if let Some(number) = number {
                 let row = Row {
                     exits,
                     cycles,
-                    ..Row::named(number)
+                    ..Row::named(self.vendor, number)
                 };
                 view.total.exits = view.total.exits.saturating_add(exits);
                 view.total.cycles = view.total.cycles.saturating_add(cycles);
@@ -194,13 +200,18 @@ impl Qmp {
         Ok(view)
     }
 
+    /// The reason of a bucket.
+    fn reason_at(&self, place: usize) -> Option<&'static Reason> {
+        let mut reasons = self.vendor.reasons().iter();
+        reasons.find(|reason| slot(reason.number.into()) == place)
+    }
+
     /// QEMU builds its lists of buckets back to front. A count at a number that no reason
     /// has, such as 35, 38 or 42, shows that a list is not that way round.
     fn learn_order(&self, exits: &[u64]) -> Result<()> {
         // The last bucket is of those past the table.
         let last = exits.len().saturating_sub(1);
-        let impossible =
-            |place: usize| place != last && !u32::try_from(place).is_ok_and(reason::is_defined);
+        let impossible = |place: usize| place != last && self.reason_at(place).is_none();
         let occurred = || (0..exits.len()).filter(|&place| exits[place] != 0);
         match (
             occurred().find(|&place| impossible(place)),

@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::args::SourceArgs;
 use crate::error::{Error, Result};
 use crate::guest::{Guest, Wanted};
-use crate::host::{Host, Vm};
+use crate::host::{Host, Vcpu, Vm};
+use crate::platform;
 use crate::processor::Counted;
 use crate::qmp::Qmp;
 use crate::tsc;
@@ -27,7 +28,12 @@ impl<'a> Source<'a> {
     pub fn open(args: &SourceArgs, cpu: &'a Counted<'a>) -> Result<Self> {
         let root = root(args.root.as_deref());
         if let Some(socket) = &args.qmp {
-            return Ok(Self::Qmp(Qmp::open(socket, args.vcpu, tsc::by_cpuid(cpu))?));
+            return Ok(Self::Qmp(Qmp::open(
+                socket,
+                args.vcpu,
+                tsc::by_cpuid(cpu),
+                platform::vendor(cpu),
+            )?));
         }
         match &args.vm {
             Some(name) => {
@@ -53,6 +59,14 @@ impl<'a> Source<'a> {
             Self::Guest(guest) => guest.read(wanted),
             Self::Host(host, vm) => host.read(vm.as_ref()),
             Self::Qmp(qmp) => qmp.read(),
+        }
+    }
+
+    /// What each vCPU does, where the host's own files tell it: of one of its VMs.
+    pub fn vcpus(&self) -> Result<Vec<Vcpu>> {
+        match self {
+            Self::Host(host, Some(vm)) => host.vcpus(vm),
+            _ => Ok(Vec::new()),
         }
     }
 }

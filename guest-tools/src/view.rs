@@ -4,10 +4,12 @@
 
 mod row;
 mod saved;
+mod time;
 
 use std::collections::BTreeMap;
 
 use exit_stats::abi::{self, State};
+use exit_stats::reason::Vendor;
 use serde::{Deserialize, Serialize};
 
 use crate::text;
@@ -17,7 +19,20 @@ pub use row::{Bucket, Row};
 pub const FORMAT: &str = "vmxscope-exits-1";
 
 /// The exit reason by which this program reads a guest's figures.
-pub const CPUID: u32 = 10;
+pub const fn cpuid(vendor: Vendor) -> u32 {
+    match vendor {
+        Vendor::Vmx => 10,
+        Vendor::Svm => 0x72,
+    }
+}
+
+/// How a vendor is written.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Vendor", rename_all = "lowercase")]
+enum VendorName {
+    Vmx,
+    Svm,
+}
 
 /// Where figures were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +78,12 @@ pub struct View {
     /// The VM's name, as far as there is one.
     #[serde(deserialize_with = "text::deserialize")]
     pub vm: String,
+    /// Whose exit reasons these are.
+    #[serde(with = "VendorName", default)]
+    pub vendor: Vendor,
+    /// The number of the VM's counters, if by CPUID: views of another do not continue it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub instance: Option<u64>,
     /// When it was read, in milliseconds since 1970.
     pub unix_ms: u64,
     /// The same by the clock that nobody sets, in nanoseconds since the machine started.
@@ -113,6 +134,8 @@ impl View {
             format: FORMAT.into(),
             kind,
             vm,
+            vendor: Vendor::default(),
+            instance: None,
             unix_ms: now_ms(),
             monotonic_ns: Some(monotonic_ns()),
             tsc_khz,
@@ -122,7 +145,7 @@ impl View {
             counts_only: false,
             own_exits: 0,
             read_exits: 0,
-            total: Row::named(abi::TOTAL),
+            total: Row::named(Vendor::default(), abi::TOTAL),
             failed_entries: 0,
             emulated_entries: 0,
             reasons: Vec::new(),
@@ -146,9 +169,10 @@ impl View {
 
     /// How many exits of a reason, or of all, are the reading program's own.
     pub fn own_of(&self, reason: u32) -> u64 {
-        match reason {
-            CPUID | abi::TOTAL => self.own_exits,
-            _ => 0,
+        if reason == abi::TOTAL || reason == cpuid(self.vendor) {
+            self.own_exits
+        } else {
+            0
         }
     }
 
@@ -167,7 +191,8 @@ impl View {
     /// What was added since an earlier view of the same VM. `None` if the counters
     /// were started anew between the two.
     pub fn since(&self, before: &View) -> Option<View> {
-        let restarted = self.total.exits < before.total.exits
+        let restarted = self.instance != before.instance
+            || self.total.exits < before.total.exits
             || before.reasons.iter().enumerate().any(|(place, old)| {
                 old.exits > self.row_near(place, old.reason).map_or(0, |row| row.exits)
             });

@@ -7,6 +7,8 @@ use std::fs;
 
 use clap::CommandFactory;
 use common::{failure, printed, Machine};
+use vmx_caps::msr::Kind;
+use vmx_caps::tables::MSRS;
 use vmxscope::args::Cli;
 
 /// All commands but the hidden ones.
@@ -72,5 +74,28 @@ fn files_and_commands_are_completed() {
             .lines()
             .any(|line| line.contains(option) && line.contains(completes));
         assert!(found, "{option}: {zsh}");
+    }
+}
+
+#[test]
+fn the_markdown_has_every_row_of_every_table() {
+    let text = printed(&Machine::patched(), &["generate", "capabilities"]);
+    let has = |row: String| assert!(text.contains(&row), "{row}");
+    for msr in MSRS {
+        has(format!("| {:#x} | {} |", msr.index, msr.name));
+        for control in msr.controls() {
+            has(format!("| {} | {} |", control.bit, control.name));
+        }
+        if let Kind::Fields { fields } = msr.kind {
+            fields
+                .iter()
+                .for_each(|field| has(format!("{} | {} |", field.low, field.name)));
+        }
+    }
+    let columns = |line: &str| line.matches('|').count();
+    let tables = text.split("\n\n").filter(|block| block.starts_with('|'));
+    for table in tables {
+        let width = columns(table.lines().next().unwrap());
+        assert!(table.lines().all(|line| columns(line) == width), "{table}");
     }
 }

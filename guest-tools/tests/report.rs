@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::host::host;
 use common::{failure, run, Machine};
+use exit_stats::reason::Vendor;
 use proptest::prelude::*;
 use vmxscope::recording::{self, Recording};
 use vmxscope::report::facts::Facts;
@@ -220,7 +221,7 @@ fn made(name: &str, exits: u64, seconds: u64, own: u64) -> Recording {
         let row = |reason, exits| Row {
             exits,
             cycles: exits * 1_000,
-            ..Row::named(reason)
+            ..Row::named(Vendor::Vmx, reason)
         };
         view.reasons = vec![
             row(10, own),

@@ -129,11 +129,12 @@ def prepare(sources: Path, variant: str, out: Path) -> str:
                 (out / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(sources / name, out / name)
     else:
-        # The version is in the archive, so what any series touches is taken out of it.
-        found = [path for number in series.supported() for path in series.patches(number)]
-        source.unpack(sources, out, "Makefile", KVM, "virt/kvm", *(
-            name for name in _touched(found) if not name.startswith((f"{KVM}/", "virt/kvm/"))))
+        # The version, and so what the patches touch, is in the archive.
+        source.unpack(sources, out, "Makefile", first=True)
         version = kernel.tree_version(out)
+        source.unpack(sources, out, "Makefile", KVM, "virt/kvm", *(
+            name for name in _touched(_patches(variant, version))
+            if not name.startswith((f"{KVM}/", "virt/kvm/"))))
     patches = _patches(variant, version)
     if variant == "patched":
         if not patching.has_series(out) or patching.Note(out).there:

@@ -19,24 +19,9 @@ def sources() -> list[Path]:
     suffixes = (".rs", ".c", ".h", ".S", ".mk")
     ours = REPO / "kvm-instrumentation"
     folders = (REPO / "src", ours / "src", ours / "attach")
+    files = (path for top in folders for path in top.rglob("*") if path.suffix in suffixes)
     return [REPO / "Kbuild", *sorted(ours.glob("*.h")),
-            *sorted(p for top in folders for p in top.rglob("*") if p.suffix in suffixes)]
-
-
-def prebuilt() -> list[Path]:
-    """The objects of the modules' Rust, compiled once for all kernels."""
-
-    def build(folder: Path) -> None:
-        with Step("Compiling the modules' Rust"):
-            run_make(REPO, "-f", "src/core.mk", f"OUT={folder}")
-        for path in folder.iterdir():
-            if path.suffix != ".prebuilt":
-                path.unlink()
-
-    rust = [path for path in sources() if path.suffix in (".rs", ".mk")]
-    folder = cache.entry("prebuilt", cache.digest(compilers(), rust), build,
-                         what="the modules' Rust")
-    return sorted(folder.glob("*.prebuilt"))
+            *sorted(path for path in files if "tests" not in path.parts)]
 
 
 def options(headers: Path) -> dict[str, str]:

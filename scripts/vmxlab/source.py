@@ -110,15 +110,20 @@ def tarball(series: str) -> Path:
     return folder / f"{package}.tar.xz"
 
 
-def unpack(archive: Path, tree: Path, *members: str, without: tuple[str, ...] = ()) -> None:
-    """Unpack a source tarball into `tree`, or only the members that the patterns name."""
+def unpack(archive: Path, tree: Path, *members: str, without: tuple[str, ...] = (),
+           first: bool = False) -> None:
+    """Unpack a source tarball into `tree`, or only the members that the patterns name.
+
+    With `first` the archive is read until one of each is found, which are files then.
+    """
     if tree.exists():
         shutil.rmtree(tree)
     tree.mkdir(parents=True)
     patterns = [f"*/{member}" for member in members]
     done = subprocess.run(
         ["tar", "-x", "-f", archive, "-C", tree, "--strip-components=1", "--wildcards",
-         *(f"--exclude=*/{name}" for name in without), "--no-wildcards-match-slash", *patterns],
+         *(f"--exclude=*/{name}" for name in without), *(["--occurrence=1"] if first else []),
+         "--no-wildcards-match-slash", *patterns],
         capture_output=True, text=True, check=False,
     )
     if done.returncode:

@@ -15,7 +15,7 @@ pub struct GenerateArgs {
     pub into: Option<PathBuf>,
 }
 
-/// What can be generated of the command line's definition.
+/// What can be generated of the command line's definition and of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Generated {
     /// The man page; with --into, those of the subcommands as well
@@ -26,4 +26,6 @@ pub enum Generated {
     Zsh,
     /// Completions for fish
     Fish,
+    /// All VMX capability MSRs and their bits, as tables in Markdown
+    Capabilities,
 }

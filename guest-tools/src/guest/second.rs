@@ -21,11 +21,11 @@ pub(super) fn read<T: CpuidReader>(
             snapshot: true,
         })
     };
-    view.total = Row::named(abi::TOTAL);
+    view.total = Row::named(view.vendor, abi::TOTAL);
     view.total.exits = ask(abi::TOTAL, abi::EXITS)?;
     view.total.cycles = ask(abi::TOTAL, abi::CYCLES)?;
     for before in &last.reasons {
-        let mut row = Row::named(before.reason);
+        let mut row = Row::named(view.vendor, before.reason);
         row.state = before
             .state
             .filter(|state| *state == Availability::NotEnabled);

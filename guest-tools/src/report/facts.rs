@@ -3,7 +3,7 @@
 
 use crate::recording::Recording;
 use crate::units::{grouped, percent, time};
-use crate::view::{Row, View, CPUID};
+use crate::view::{cpuid, Row, View};
 
 /// A rate is called stable if it deviates by no more than this share of the average.
 pub const STABLE: f64 = 0.25;
@@ -130,7 +130,7 @@ impl Facts {
                 grouped(row.exits),
                 percent(row.exits, total)
             );
-            if row.reason == CPUID && self.added.own_exits != 0 {
+            if row.reason == cpuid(self.added.vendor) && self.added.own_exits != 0 {
                 let own = grouped(self.added.own_exits);
                 text += &format!("; {own} of them by this program's reading");
             }
@@ -218,6 +218,9 @@ fn sum(last: &View, steps: &[Step]) -> View {
         row.cycles = total(|row| row.cycles);
         row.blocked = total(|row| row.blocked);
         row.userspace = total(|row| row.userspace);
+        row.scheduled_out = total(|row| row.scheduled_out);
+        row.entry = total(|row| row.entry);
+        row.guest = total(|row| row.guest);
         row.nested = total(|row| row.nested);
         row.dropped = total(|row| row.dropped);
         row.histogram.clear();

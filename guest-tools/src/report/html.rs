@@ -277,7 +277,7 @@ fn compared(all: &[Facts]) -> Markup {
                     @for number in numbers {
                         tr {
                             td { (number) }
-                            td.w { (Row::named(number).name) }
+                            td.w { (Row::named(all[0].added.vendor, number).name) }
                             (pairs(all, |facts| facts.added.row(number)))
                         }
                     }

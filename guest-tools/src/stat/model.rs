@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 
 use exit_stats::abi;
+use exit_stats::reason::Vendor;
 use serde::Serialize;
 
 use crate::args::Sort;
@@ -133,6 +134,12 @@ impl Stat {
         })
     }
 
+    fn vendor(&self) -> Vendor {
+        self.runs
+            .first()
+            .map_or(Vendor::default(), |run| run.added.vendor)
+    }
+
     /// Averages one row of each period: a reason's, or the total's.
     fn averaged(&self, number: u32) -> Line {
         let row = |period: &Period| match number {
@@ -152,7 +159,7 @@ impl Stat {
             (exits - own(idle)).max(0.0) / idle.seconds.max(1e-9) * self.seconds()
         });
         let net = (exits - mean_own - idle).max(0.0);
-        let named = Row::named(number);
+        let named = Row::named(self.vendor(), number);
         Line {
             reason: number,
             symbol: named.symbol.into(),

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::ffi::CStr;
 
-use exit_stats::reader::Figures;
-use exit_stats::reason;
+use exit_stats::reader::{Figures, Times};
+use exit_stats::reason::Vendor;
 use serde::{Deserialize, Serialize};
 
 use super::Availability;
@@ -24,12 +24,12 @@ pub struct Bucket {
 /// The figures of one reason, or of all. Times are in cycles of the host's TSC.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
-    /// The SDM's number, or the number of a pseudo reason.
+    /// The SDM's number, or the APM's exit code, or the number of a pseudo reason.
     pub reason: u32,
     /// Linux's name.
     #[serde(deserialize_with = "text::deserialize")]
     pub symbol: Cow<'static, str>,
-    /// The SDM's name.
+    /// The manual's name.
     #[serde(deserialize_with = "text::deserialize")]
     pub name: Cow<'static, str>,
     /// Whether it can occur; nobody said if it is not there.
@@ -51,6 +51,15 @@ pub struct Row {
     /// Cycles spent in the VMM because of such an exit.
     #[serde(default)]
     pub userspace: u64,
+    /// Cycles for which the vCPU's thread was scheduled out while such an exit was handled.
+    #[serde(default)]
+    pub scheduled_out: u64,
+    /// Cycles from the end of handling to the next entry, where KVM measures them.
+    #[serde(default)]
+    pub entry: u64,
+    /// Cycles in the guest until such an exit.
+    #[serde(default)]
+    pub guest: u64,
     /// Exits taken from a nested guest.
     #[serde(default)]
     pub nested: u64,
@@ -69,11 +78,11 @@ fn shown(name: Option<&'static CStr>, number: u32) -> Cow<'static, str> {
 
 impl Row {
     /// A row of nothing, with its names.
-    pub fn named(number: u32) -> Self {
+    pub fn named(vendor: Vendor, number: u32) -> Self {
         Self {
             reason: number,
-            symbol: shown(reason::symbol(number), number),
-            name: shown(reason::name(number), number),
+            symbol: shown(vendor.symbol(number), number),
+            name: shown(vendor.name(number), number),
             ..Self::default()
         }
     }
@@ -88,6 +97,14 @@ impl Row {
         self.userspace = figures.user;
         self.nested = figures.l2;
         self.dropped = figures.dropped;
+        self
+    }
+
+    /// Takes over the times that version 1 of the interface does not have.
+    pub fn with_times(mut self, times: Times) -> Self {
+        self.scheduled_out = times.away;
+        self.entry = times.entry;
+        self.guest = times.guest;
         self
     }
 
@@ -153,6 +170,9 @@ impl Row {
             max: if self.max > before.max { self.max } else { 0 },
             blocked: self.blocked.saturating_sub(before.blocked),
             userspace: self.userspace.saturating_sub(before.userspace),
+            scheduled_out: self.scheduled_out.saturating_sub(before.scheduled_out),
+            entry: self.entry.saturating_sub(before.entry),
+            guest: self.guest.saturating_sub(before.guest),
             nested: self.nested.saturating_sub(before.nested),
             dropped: self.dropped.saturating_sub(before.dropped),
             histogram: histogram.collect(),

@@ -36,11 +36,14 @@ impl View {
                 self.format
             ));
         }
-        let figures: [fn(&Row) -> u64; 6] = [
+        let figures: [fn(&Row) -> u64; 9] = [
             |row| row.exits,
             |row| row.cycles,
             |row| row.blocked,
             |row| row.userspace,
+            |row| row.scheduled_out,
+            |row| row.entry,
+            |row| row.guest,
             |row| row.nested,
             |row| row.dropped,
         ];

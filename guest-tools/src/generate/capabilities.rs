@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The tables as Markdown, for the documentation.
+//! The tables of the VMX capability MSRs, as Markdown.
 
-use core::fmt::{self, Write};
+use std::fmt::{self, Write};
 
-use crate::msr::{Bit, Exists, Kind, Msr};
-use crate::tables::{by_index, MSRS, SECTIONS};
+use vmx_caps::msr::{Bit, Exists, Kind, Msr};
+use vmx_caps::tables::{by_index, MSRS, SECTIONS};
 
 /// Writes all tables.
-pub fn write(out: &mut impl Write) -> fmt::Result {
+pub(super) fn write(out: &mut impl Write) -> fmt::Result {
     writeln!(out, "# The VMX capability MSRs\n")?;
     writeln!(
         out,

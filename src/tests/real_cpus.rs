@@ -10,7 +10,7 @@ use vmx_caps::capabilities::{Capabilities, State};
 use vmx_caps::decode::{unnamed_bits, Controls};
 use vmx_caps::tables::{Section, SECTIONS};
 
-const TABLE: &str = include_str!("dumps/real-cpus.tsv");
+const TABLE: &str = include_str!("../../tests/dumps/real-cpus.tsv");
 
 /// Each CPU by the name of its dump.
 fn cpus() -> BTreeMap<&'static str, Capabilities> {

@@ -8,6 +8,7 @@ use common::consistent::consistent;
 use common::{Fake, Lines, INTEL};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use vmx_caps::audit::audit;
 use vmx_caps::capabilities::{Capabilities, State};
 use vmx_caps::cpuid::Identity;
@@ -55,6 +56,12 @@ fn by_definition(section: &Section, source: &Msr, caps: &Capabilities, n: u32) -
 }
 
 proptest! {
+    // Beside this file, and not where proptest looks when lib.rs is in the folder above.
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("proptest-regressions"))),
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn every_answer_agrees_with_the_definition_and_none_is_dropped(caps in any_caps()) {
         for section in SECTIONS {

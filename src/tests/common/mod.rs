@@ -87,7 +87,7 @@ impl Fake {
 
 /// A recorded dump.
 pub fn text(name: &str) -> String {
-    let path = format!("{}/tests/dumps/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../tests/dumps/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(&path).expect(&path)
 }
 
