@@ -24,6 +24,22 @@ def sources() -> list[Path]:
             *sorted(path for path in files if "tests" not in path.parts)]
 
 
+def prebuilt() -> list[Path]:
+    """The objects of the modules' Rust, compiled once for all kernels."""
+
+    def build(folder: Path) -> None:
+        with Step("Compiling the modules' Rust"):
+            run_make(REPO, "-f", "src/core.mk", f"OUT={folder}")
+        for path in folder.iterdir():
+            if path.suffix != ".prebuilt":
+                path.unlink()
+
+    rust = [path for path in sources() if path.suffix in (".rs", ".mk")]
+    folder = cache.entry("prebuilt", cache.digest(compilers(), rust), build,
+                         what="the modules' Rust")
+    return sorted(folder.glob("*.prebuilt"))
+
+
 def options(headers: Path) -> dict[str, str]:
     """The configuration of a kernel, by the names of the options without CONFIG_."""
     text = (headers / "include/config/auto.conf").read_text(encoding="utf-8")
