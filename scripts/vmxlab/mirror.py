@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Where Debian's packages come from: VMXSCOPE_MIRROR, the machine's apt, or mmdebstrap's default."""
+"""Where Debian's packages come from: VMXSCOPE_MIRROR, the machine's own apt, or mmdebstrap."""
 
 from __future__ import annotations
 
