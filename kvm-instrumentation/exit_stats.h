@@ -9,11 +9,6 @@
 #ifndef __KVM_X86_EXIT_STATS_H
 #define __KVM_X86_EXIT_STATS_H
 
-#include <linux/build_bug.h>
-#include <linux/compiler_attributes.h>
-#include <linux/stddef.h>
-#include <linux/types.h>
-
 /* Whose numbers the exit reasons are. */
 #define EXIT_STATS_VMX 0
 #define EXIT_STATS_SVM 1
@@ -78,6 +73,13 @@
 #define EXIT_STATS_LAST_LEAF 0x4fffffff
 #define EXIT_STATS_OF_SNAPSHOT 0x80000000
 
+#ifndef __ASSEMBLER__
+
+#include <linux/build_bug.h>
+#include <linux/compiler_attributes.h>
+#include <linux/stddef.h>
+#include <linux/types.h>
+
 #define EXIT_STATS_ROWS 56
 #define EXIT_STATS_SLOTS 184
 
@@ -122,7 +124,8 @@ struct exit_stats_config {
 	u32 tsc_khz;
 	bool hist;
 	bool entry;
-	u8 reserved[2];
+	bool beside;		/* beside KVM, which keeps some of it to itself */
+	u8 reserved;
 };
 
 struct exit_stats_regs {
@@ -131,6 +134,21 @@ struct exit_stats_regs {
 	u32 ecx;
 	u32 edx;
 };
+
+/* SVM's negative codes are below the pseudo reasons; whatever else is large is no code. */
+static __always_inline u32 exit_stats_svm_number(u64 exit_code)
+{
+	switch ((s32)exit_code) {
+	case -1:
+		return EXIT_STATS_SVM_INVALID;
+	case -2:
+		return EXIT_STATS_SVM_BUSY;
+	case -3:
+		return EXIT_STATS_SVM_IDLE;
+	default:
+		return exit_code < EXIT_STATS_SVM_BUSY ? exit_code : EXIT_STATS_BEYOND;
+	}
+}
 
 /*
  * Recording.  By the thread that holds the vCPU (vcpu->mutex) and by nobody
@@ -207,5 +225,7 @@ static_assert(sizeof(struct exit_stats_regs) == 16);
 /* 4 KiB a vCPU without histograms, 16 KiB with. */
 static_assert(sizeof(struct exit_stats) <= 4096);
 static_assert(sizeof(struct exit_stats) + sizeof(struct exit_stats_hist) <= 16384);
+
+#endif /* !__ASSEMBLER__ */
 
 #endif /* __KVM_X86_EXIT_STATS_H */

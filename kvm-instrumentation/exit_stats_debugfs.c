@@ -18,23 +18,7 @@
 #include <linux/slab.h>
 
 #include "exit_stats_hooks.h"
-
-static const struct {
-	u32 field;
-	const char *name;
-} exit_stats_fields[] = {
-	{ EXIT_STATS_EXITS, "exits" },
-	{ EXIT_STATS_CYCLES, "cycles" },
-	{ EXIT_STATS_MIN, "min" },
-	{ EXIT_STATS_MAX, "max" },
-	{ EXIT_STATS_BLOCKED, "blocked" },
-	{ EXIT_STATS_USER, "user" },
-	{ EXIT_STATS_L2, "l2" },
-	{ EXIT_STATS_DROPPED, "dropped" },
-	{ EXIT_STATS_AWAY, "away" },
-	{ EXIT_STATS_ENTRY, "entry" },
-	{ EXIT_STATS_GUEST, "guest" },
-};
+#include "exit_stats_show.h"
 
 /* A VM's counters since its last reset; @all is for the sum, @vm for scratch. */
 static void exit_stats_add_vm(struct kvm *kvm, struct exit_stats *all, struct exit_stats *vm)
@@ -55,33 +39,11 @@ static struct exit_stats *exit_stats_new(void)
 	return kvm_exit_stats_alloc(kvm_x86_ops.exit_stats_vendor, true, GFP_KERNEL_ACCOUNT);
 }
 
-static void exit_stats_show_row(struct seq_file *m, const struct exit_stats *set, u32 reason)
-{
-	const char *sep = "\t";
-	u64 value;
-	int i;
-
-	seq_printf(m, "%u\t%s", reason, exit_stats_reason_symbol(set->vendor, reason));
-	for (i = 0; i < ARRAY_SIZE(exit_stats_fields); i++)
-		seq_printf(m, "\t%llu", exit_stats_value(set, reason, exit_stats_fields[i].field));
-
-	for (i = 0; i < EXIT_STATS_BUCKETS; i++) {
-		value = exit_stats_value(set, reason, EXIT_STATS_BUCKET + i);
-		if (value) {
-			seq_printf(m, "%s%d:%llu", sep, i, value);
-			sep = ",";
-		}
-	}
-	seq_puts(m, sep[0] == '\t' ? "\t-\n" : "\n");
-}
-
 static int exit_stats_show(struct seq_file *m, void *unused)
 {
 	struct exit_stats *all __free(kfree) = exit_stats_new();
 	struct exit_stats *vm __free(kfree) = exit_stats_new();
 	struct kvm *kvm = m->private;
-	u32 reason;
-	int i;
 
 	if (!all || !vm)
 		return -ENOMEM;
@@ -94,42 +56,19 @@ static int exit_stats_show(struct seq_file *m, void *unused)
 			exit_stats_add_vm(kvm, all, vm);
 	}
 
-	seq_puts(m, "reason\tsymbol");
-	for (i = 0; i < ARRAY_SIZE(exit_stats_fields); i++)
-		seq_printf(m, "\t%s", exit_stats_fields[i].name);
-	seq_puts(m, "\tbuckets\n");
-
-	for (i = 0; (reason = exit_stats_reason(all->vendor, i)) != EXIT_STATS_TOTAL; i++)
-		exit_stats_show_row(m, all, reason);
-	for (reason = EXIT_STATS_BEYOND; reason <= EXIT_STATS_TOTAL; reason++)
-		exit_stats_show_row(m, all, reason);
+	exit_stats_show_table(m, all);
 	return 0;
 }
 
-/* What each vCPU does, and since when: one that is stuck shows the exit it is stuck in. */
 static int exit_stats_show_vcpus(struct seq_file *m, void *unused)
 {
-	static const char *const phases[] = { "new", "guest", "handling", "blocked", "userspace" };
 	struct kvm *kvm = m->private;
-	const struct exit_stats *s;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
-	u64 since;
-	u16 phase;
 
-	seq_puts(m, "vcpu\tphase\treason\tl2\tsince\tfirst\tmark\tnow\n");
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		s = vcpu->exit_stats;
-		phase = READ_ONCE(s->phase);
-		since = READ_ONCE(s->since);
-		if (!since)
-			since = (u8)phase == EXIT_STATS_HANDLING ? READ_ONCE(s->start) :
-								   READ_ONCE(s->mark);
-		seq_printf(m, "%d\t%s\t%u\t%d\t%llu\t%llu\t%llu\t%llu\n", vcpu->vcpu_id,
-			   phases[(u8)phase % ARRAY_SIZE(phases)], READ_ONCE(s->reason),
-			   !!(phase & EXIT_STATS_FROM_L2), since, READ_ONCE(s->first),
-			   READ_ONCE(s->mark), rdtsc());
-	}
+	exit_stats_show_vcpu_header(m);
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		exit_stats_show_vcpu(m, vcpu->vcpu_id, vcpu->exit_stats);
 	return 0;
 }
 

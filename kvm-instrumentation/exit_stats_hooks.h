@@ -70,19 +70,9 @@ static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reaso
 		exit_stats_exit(vcpu->exit_stats, reason, l2);
 }
 
-/* SVM's negative codes are below the pseudo reasons; whatever else is large is no code. */
 static __always_inline u32 kvm_exit_stats_svm_number(u64 exit_code)
 {
-	switch ((s32)exit_code) {
-	case -1:
-		return EXIT_STATS_SVM_INVALID;
-	case -2:
-		return EXIT_STATS_SVM_BUSY;
-	case -3:
-		return EXIT_STATS_SVM_IDLE;
-	default:
-		return exit_code < EXIT_STATS_SVM_BUSY ? exit_code : EXIT_STATS_BEYOND;
-	}
+	return exit_stats_svm_number(exit_code);
 }
 
 /*

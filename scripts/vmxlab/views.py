@@ -25,6 +25,7 @@ Number = TypeVar("Number", int, float)
 class Table:
     """debugfs' exit_stats_raw: rows by reason, pseudo reasons included."""
 
+    clocks: dict[str, int]
     rows: dict[int, dict[str, int]]
     buckets: dict[int, Counts]
     symbols: dict[int, str]
@@ -43,9 +44,13 @@ def table(text: str) -> Table:
     head, *lines = text.splitlines() or [""]
     if head.split("\t") != ["reason", "symbol", *FIELDS, "buckets"]:
         raise LabError(f"this is no head of exit_stats_raw: {head!r}")
-    found = Table({}, {}, {})
+    found = Table({}, {}, {}, {})
     for line in lines:
         try:
+            word, *values = line.split("\t")
+            if word in ("tsc_khz", "monotonic_ns"):
+                [found.clocks[word]] = map(int, values)
+                continue
             number, symbol, *figures, buckets = line.split("\t")
             row = dict(zip(FIELDS, map(int, figures), strict=True))
             pairs = [pair.split(":") for pair in buckets.split(",") if buckets != "-"]
