@@ -129,7 +129,8 @@ struct exit_stats_config {
 	u32 tsc_khz;
 	bool hist;
 	bool entry;
-	u8 reserved[2];
+	bool beside;		/* beside KVM, which keeps some of it to itself */
+	u8 reserved;
 };
 
 struct exit_stats_regs {

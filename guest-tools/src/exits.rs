@@ -200,6 +200,9 @@ fn cells(view: &View, row: &Row, by: Sort) -> Vec<String> {
 
 /// What a reader has to know about the figures.
 fn notes(view: &View, out: &mut Output<'_>) -> Result<()> {
+    if let Some(shares) = view.shares() {
+        writeln!(out, "The vCPUs' time: {shares}.")?;
+    }
     let entries = (view.failed_entries, view.emulated_entries);
     if entries != (0, 0) {
         let (failed, emulated) = (grouped(entries.0), grouped(entries.1));

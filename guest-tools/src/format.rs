@@ -35,6 +35,9 @@ struct Line<'a> {
     p99_cycles: Option<u64>,
     blocked_cycles: Option<u64>,
     userspace_cycles: Option<u64>,
+    scheduled_out_cycles: Option<u64>,
+    entry_cycles: Option<u64>,
+    guest_cycles: Option<u64>,
     nested_exits: Option<u64>,
     dropped_timings: Option<u64>,
 }
@@ -70,6 +73,9 @@ fn line<'a>(view: &'a View, row: &'a Row) -> Line<'a> {
         p99_cycles: row.quantile(0.99),
         blocked_cycles: more(view, row.blocked),
         userspace_cycles: more(view, row.userspace),
+        scheduled_out_cycles: more(view, row.scheduled_out),
+        entry_cycles: more(view, row.entry),
+        guest_cycles: more(view, row.guest),
         nested_exits: more(view, row.nested),
         dropped_timings: more(view, row.dropped),
     }

@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The host's side: KVM's own figures of its VMs, from debugfs.
 
-use std::ffi::CStr;
+mod table;
+mod vcpus;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use exit_stats::abi;
 use exit_stats::reader::CpuidReader;
-use exit_stats::reason::Vendor;
 
 use crate::error::{Error, Result};
 use crate::text::harmless;
 use crate::tsc;
-use crate::view::{Bucket, Kind, Row, View};
+use crate::view::{Kind, View};
+pub use table::parse;
+pub use vcpus::Vcpu;
 
 /// KVM's folder.
 const KVM: &str = "sys/kernel/debug/kvm";
 /// The file for programs, of the host in KVM's folder, and of each VM in its own.
 const RAW: &str = "exit_stats_raw";
+/// The file of a VM that says what each of its vCPUs does.
+const VCPUS: &str = "exit_stats_vcpus";
 
 /// A host's KVM.
 #[derive(Debug, Clone)]
@@ -142,149 +146,30 @@ impl Host {
 
     /// The figures of a VM, or of all that there are and were.
     pub fn read(&self, vm: Option<&Vm>) -> Result<View> {
-        let file = vm
-            .map_or(self.root.join(KVM), |vm| vm.folder.clone())
-            .join(RAW);
-        let text = fs::read_to_string(&file).map_err(|error| match (vm, error.kind()) {
-            (Some(vm), io::ErrorKind::NotFound) => {
-                Error::Unstable(format!("VM {} ({}) has ended", vm.name, vm.pid))
-            }
-            _ => Error::system(format!("cannot read {}", file.display()), error),
-        })?;
+        let (file, text) = self.text(vm, RAW)?;
         let (kind, name) = match vm {
             Some(vm) => (Kind::Vm, vm.name.clone()),
             None => (Kind::Host, "host".into()),
         };
-        parse(
-            &text,
-            &file.display().to_string(),
-            View::new(kind, name, self.tsc_khz),
-        )
+        parse(&text, &file, View::new(kind, name, self.tsc_khz))
     }
-}
 
-/// Reads the table; the columns are found by their headings. What is of the whole table
-/// is in lines of a word and a number.
-pub fn parse(text: &str, file: &str, mut view: View) -> Result<View> {
-    let mut lines = text.lines().enumerate();
-    let head: Vec<&str> = lines
-        .next()
-        .map_or("", |(_, line)| line)
-        .split('\t')
-        .collect();
-    let place = |name: &str| {
-        let place = head.iter().position(|title| *title == name);
-        place.ok_or_else(|| Error::input(file, 1, format!("there is no column {name:?}")))
-    };
-    let columns = [
-        "reason", "exits", "cycles", "min", "max", "blocked", "user", "l2", "dropped", "away",
-        "entry", "guest",
-    ];
-    let places = columns.map(place);
-    let (symbols, buckets) = (place("symbol")?, place("buckets")?);
-    let mut whole = false;
-    for (number, line) in lines {
-        let cells: Vec<&str> = line.split('\t').collect();
-        if let [word, value] = cells[..] {
-            let problem = || Error::input(file, number + 1, format!("no number: {value:?}"));
-            match word {
-                "tsc_khz" => view.tsc_khz = value.parse().map_err(|_| problem())?,
-                "monotonic_ns" => {
-                    view.monotonic_ns = Some(value.parse().map_err(|_| problem())?);
-                }
-                // Of a newer kernel.
-                _ => (),
-            }
-            continue;
-        }
-        let mut figures = [0u64; 12];
-        for ((figure, place), column) in figures.iter_mut().zip(&places).zip(columns) {
-            let place = place
-                .as_ref()
-                .map_err(|error| Error::input(file, 1, error.to_string()))?;
-            let cell = cells.get(*place).copied().unwrap_or("");
-            *figure = cell.parse().map_err(|_| {
-                Error::input(
-                    file,
-                    number + 1,
-                    format!("no number in column {column:?}: {cell:?}"),
-                )
-            })?;
-        }
-        let [reason, exits, cycles, min, max, blocked, userspace, nested, dropped, scheduled_out, entry, guest] =
-            figures;
-        let reason = u32::try_from(reason)
-            .map_err(|_| Error::input(file, number + 1, format!("no exit reason: {reason}")))?;
-        if view.reasons.is_empty() {
-            view.vendor = vendor_of(reason, cells.get(symbols).copied().unwrap_or(""));
-        }
-        let row = Row {
-            exits,
-            cycles,
-            min,
-            max,
-            blocked,
-            userspace,
-            scheduled_out,
-            entry,
-            guest,
-            nested,
-            dropped,
-            histogram: histogram(cells.get(buckets).copied().unwrap_or("-")).ok_or_else(|| {
-                Error::input(file, number + 1, "no histogram in column \"buckets\"")
-            })?,
-            ..Row::named(view.vendor, reason)
-        };
-        match reason {
-            abi::TOTAL => {
-                view.total = row;
-                whole = true;
-            }
-            abi::FAILED => view.failed_entries = exits,
-            abi::EMULATED => view.emulated_entries = exits,
-            abi::BEYOND if exits == 0 => (),
-            _ => view.reasons.push(row),
-        }
+    /// What each vCPU of a VM does, and its totals, in their order.
+    pub fn vcpus(&self, vm: &Vm) -> Result<Vec<Vcpu>> {
+        let (file, text) = self.text(Some(vm), VCPUS)?;
+        vcpus::parse(&text, &file)
     }
-    // The total is in the last line.
-    if !whole || !text.ends_with('\n') {
-        let problem = format!(
-            "the table is cut off: line {} is not the whole of the total's",
-            text.lines().count()
-        );
-        return Err(Error::input(file, 0, problem));
-    }
-    view.check()
-        .map_err(|problem| Error::input(file, 0, problem))?;
-    if view.total.histogram.is_empty() {
-        view.add_up_histograms();
-    }
-    Ok(view)
-}
 
-/// Whose reason of this number the table calls so.
-fn vendor_of(reason: u32, symbol: &str) -> Vendor {
-    let called = |vendor: &Vendor| {
-        let own = vendor.symbol(reason).map(CStr::to_bytes);
-        own == Some(symbol.as_bytes())
-    };
-    let vendors = [Vendor::Vmx, Vendor::Svm];
-    vendors.into_iter().find(called).unwrap_or_default()
-}
-
-/// `10:3,11:200`, or `-` for none.
-fn histogram(text: &str) -> Option<Vec<Bucket>> {
-    if text == "-" {
-        return Some(Vec::new());
+    /// A file of a VM, or of KVM: its name and what is in it.
+    fn text(&self, vm: Option<&Vm>, name: &str) -> Result<(String, String)> {
+        let folder = vm.map_or(self.root.join(KVM), |vm| vm.folder.clone());
+        let file = folder.join(name).display().to_string();
+        match fs::read_to_string(&file) {
+            Ok(text) => Ok((file, text)),
+            Err(error) => Err(match vm.filter(|_| !folder.exists()) {
+                Some(vm) => Error::Unstable(format!("VM {} ({}) has ended", vm.name, vm.pid)),
+                None => Error::system(format!("cannot read {file}"), error),
+            }),
+        }
     }
-    text.split(',')
-        .map(|bucket| {
-            let (log2, exits) = bucket.split_once(':')?;
-            let log2 = log2.parse().ok().filter(|log2| *log2 < abi::BUCKETS)?;
-            Some(Bucket {
-                log2,
-                exits: exits.parse().ok()?,
-            })
-        })
-        .collect()
 }

@@ -91,7 +91,7 @@ type OfRow = (
 
 /// Prometheus wants times in seconds, so they are left out where the frequency of the
 /// clock is not known.
-const OF_ROWS: [OfRow; 6] = [
+const OF_ROWS: [OfRow; 9] = [
     ("vmxscope_exits_total", "VM exits.", |_, row| {
         Some(row.exits.to_string())
     }),
@@ -109,6 +109,21 @@ const OF_ROWS: [OfRow; 6] = [
         "vmxscope_userspace_seconds_total",
         "Time for which KVM had returned to the VMM because of exits.",
         |view, row| seconds(view, more(view, row.userspace)?),
+    ),
+    (
+        "vmxscope_scheduled_out_seconds_total",
+        "Time for which the threads of vCPUs were scheduled out while they handled exits.",
+        |view, row| seconds(view, more(view, row.scheduled_out)?),
+    ),
+    (
+        "vmxscope_entry_seconds_total",
+        "Time from the handling of exits to the next entry, where KVM measures it.",
+        |view, row| seconds(view, more(view, row.entry)?),
+    ),
+    (
+        "vmxscope_guest_seconds_total",
+        "Time in the guest until exits.",
+        |view, row| seconds(view, more(view, row.guest)?),
     ),
     (
         "vmxscope_nested_exits_total",

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::args::SourceArgs;
 use crate::error::{Error, Result};
 use crate::guest::{Guest, Wanted};
-use crate::host::{Host, Vm};
+use crate::host::{Host, Vcpu, Vm};
 use crate::platform;
 use crate::processor::Counted;
 use crate::qmp::Qmp;
@@ -59,6 +59,14 @@ impl<'a> Source<'a> {
             Self::Guest(guest) => guest.read(wanted),
             Self::Host(host, vm) => host.read(vm.as_ref()),
             Self::Qmp(qmp) => qmp.read(),
+        }
+    }
+
+    /// What each vCPU does, where the host's own files tell it: of one of its VMs.
+    pub fn vcpus(&self) -> Result<Vec<Vcpu>> {
+        match self {
+            Self::Host(host, Some(vm)) => host.vcpus(vm),
+            _ => Ok(Vec::new()),
         }
     }
 }

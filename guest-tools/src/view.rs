@@ -4,6 +4,7 @@
 
 mod row;
 mod saved;
+mod time;
 
 use std::collections::BTreeMap;
 

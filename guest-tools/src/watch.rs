@@ -5,9 +5,11 @@
 //! A terminal that is gone ends it as `q` does, whether or not SIGHUP came with that.
 
 mod fleet;
+mod grid;
 mod keys;
 mod model;
 mod screen;
+mod vcpus;
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal};
@@ -36,6 +38,7 @@ pub use fleet::Fleet;
 pub use keys::{act, Act};
 pub use model::Model;
 pub use screen::draw;
+pub use vcpus::Vcpus;
 
 /// Runs the command.
 pub fn run(args: &WatchArgs, processor: &dyn Processor) -> Result<()> {
@@ -128,6 +131,9 @@ impl Live for One<'_> {
             false => Wanted::LEAST,
         };
         let mut view = self.source.read(wanted)?;
+        if self.model.shows_vcpus() {
+            self.model.update_vcpus(self.source.vcpus()?);
+        }
         self.model.keep_histograms(&mut view);
         self.model.update(view);
         Ok(true)

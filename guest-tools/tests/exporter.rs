@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use common::host::{host, raw, Folder};
 use common::metrics::{parse, Sample};
-use common::{failure, printed, run, Machine};
+use common::{failure, printed, run, Machine, TSC_KHZ};
 use vmxscope::host::Host;
 
 fn program(words: &[&str]) -> Command {
@@ -201,11 +201,13 @@ fn with_frequency(name: &str, khz: Option<u32>) -> Folder {
     ] {
         let path = folder.0.join("sys/kernel/debug/kvm").join(file);
         let text = fs::read_to_string(&path).unwrap();
-        let (head, rest) = text.split_once('\n').unwrap();
+        let clocks = |line: &&str| !line.starts_with(['t', 'm']);
+        let lines: Vec<&str> = text.lines().filter(clocks).collect();
+        let (head, rest) = (lines[0], lines[1..].join("\n"));
         let more = khz.map_or(String::new(), |khz| {
             format!("tsc_khz\t{khz}\nmonotonic_ns\t5000000000\n")
         });
-        fs::write(&path, format!("{head}\n{more}{rest}")).unwrap();
+        fs::write(&path, format!("{head}\n{more}{rest}\n")).unwrap();
     }
     folder
 }
@@ -427,10 +429,10 @@ fn page_of(name: &str, khz: u32, exits: u64) -> Vec<Sample> {
     let machine = Machine::patched();
     (0..exits).for_each(|_| machine.exit(48, u64::from(khz) * 8 / 1_000));
     let folder = host(name);
-    let table = raw(&machine);
-    let (head, rest) = table.split_once('\n').unwrap();
+    let told = format!("tsc_khz\t{TSC_KHZ}\n");
+    let table = raw(&machine).replace(&told, &format!("tsc_khz\t{khz}\n"));
     let file = folder.0.join("sys/kernel/debug/kvm/exit_stats_raw");
-    fs::write(file, format!("{head}\ntsc_khz\t{khz}\n{rest}")).unwrap();
+    fs::write(file, table).unwrap();
     parse(&page(&folder, &["--host"]))
 }
 

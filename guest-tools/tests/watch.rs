@@ -59,6 +59,7 @@ fn press(model: &mut Model, keys: &str) {
             '\n' => KeyCode::Enter,
             '\x1b' => KeyCode::Esc,
             'v' => KeyCode::Down,
+            'V' => KeyCode::Char('v'),
             key => KeyCode::Char(key),
         };
         assert_eq!(
@@ -106,11 +107,33 @@ fn no_size_cuts_a_figure_and_none_is_too_small_or_too_large() {
     large.update(view);
     for mut model in [large, model()] {
         let whole = figures_of(&model);
-        for (width, height) in [(30, 12), (45, 12), (60, 19), (80, 19), (97, 19), (300, 100)] {
+        for (width, height) in [
+            (30, 12),
+            (45, 12),
+            (57, 19),
+            (58, 19),
+            (59, 19),
+            (60, 19),
+            (61, 19),
+            (80, 19),
+            (97, 19),
+            (300, 100),
+        ] {
             let screen = screen(&model, width, height);
             let lines = screen.lines().skip_while(|line| !line.contains("reason"));
             let rows: Vec<&str> = lines.skip(1).take(model.lines().len()).collect();
             assert!(!rows.is_empty(), "{width}: {screen}");
+            let head = screen.lines().find(|line| line.contains("reason")).unwrap();
+            for title in head
+                .split("  ")
+                .map(str::trim)
+                .filter(|title| !title.is_empty())
+            {
+                let known = [
+                    "no.", "reason", "exits", "exits/s", "time", "average", "of time",
+                ];
+                assert!(known.contains(&title), "{title} at {width}: {screen}");
+            }
             for row in rows {
                 // Bars and names are no figures.
                 let words = row.split([' ', '\u{2588}']);
@@ -254,4 +277,43 @@ fn all_vms_are_shown_by_rate_and_enter_opens_one() {
     fleet.act(key(KeyCode::Down));
     assert_eq!(opened(fleet.act(key(KeyCode::Enter))), 977);
     assert_eq!(fleet.act(key(KeyCode::Char('q'))), Act::Quit);
+}
+
+#[test]
+fn each_vcpu_is_shown_with_where_its_time_went_and_what_it_does() {
+    let folder = host("vcpus");
+    let host = Host::open(&folder.0, &Machine::patched()).unwrap();
+    let vm = host.find("web1").unwrap();
+    let file = folder
+        .0
+        .join("sys/kernel/debug/kvm/4211-14/exit_stats_vcpus");
+    let mut model = Model::new(host.read(Some(&vm)).unwrap(), Duration::from_secs(1));
+    press(&mut model, "V");
+    assert!(screen(&model, 100, 24).contains("watch --vm NAME"));
+    for second in [100, 102] {
+        std::fs::write(&file, common::host::vcpus(second)).unwrap();
+        model.update_vcpus(host.vcpus(&vm).unwrap());
+    }
+    let row = |screen: &str, first: &str| {
+        let lines = screen.lines().skip_while(|line| !line.contains("vcpu"));
+        let lines = lines.map(str::split_whitespace);
+        let mut found = lines.filter(|words| words.clone().next() == Some(first));
+        found.next().unwrap().collect::<Vec<&str>>().join(" ")
+    };
+    let wide = screen(&model, 120, 24);
+    assert_eq!(row(&wide, "0"), "0 3,000 75.0% 5.0% 20.0% 0 0 guest 0");
+    assert_eq!(
+        row(&wide, "1"),
+        "1 0 0 100.0% 0 0 0 handling 102s: I/O instruction"
+    );
+    let narrow = screen(&model, 40, 24);
+    assert!(row(&narrow, "1").starts_with("1 0 0 "), "{narrow}");
+    press(&mut model, "V");
+    assert!(screen(&model, 100, 24).contains("of time"));
+    std::fs::write(&file, "vcpu\tphase").unwrap();
+    let error = host.vcpus(&vm).unwrap_err().to_string();
+    assert!(
+        error.contains("exit_stats_vcpus") && error.contains("cut off"),
+        "{error}"
+    );
 }

@@ -25,6 +25,8 @@ pub const SIGNATURE: [u32; 3] = [
 
 /// Bit 17 of EAX of [`DISCOVERY`]: there are histograms.
 pub const HISTOGRAMS: u32 = 1 << 17;
+/// Bit 24 of EAX of [`DISCOVERY`]: it counts beside KVM, not inside it.
+pub const BESIDE: u32 = 1 << 24;
 /// First bit of the processor's vendor in EAX of [`DISCOVERY`].
 pub const VENDOR_SHIFT: u32 = 20;
 

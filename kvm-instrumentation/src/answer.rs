@@ -30,8 +30,10 @@ pub struct Config {
     pub hist: bool,
     /// The time from handling to entry is measured.
     pub entry: bool,
+    /// It counts beside KVM, which keeps some of it to itself: see [`Config::hides`].
+    pub beside: bool,
     /// Zero.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
 }
 
 impl Config {
@@ -51,6 +53,14 @@ impl Config {
         }
     }
 
+    /// Returns whether only KVM could tell: entries that failed or had to be emulated, and
+    /// what SVM's VMCB intercepts.
+    fn hides(&self, reason: u32, field: u32) -> bool {
+        self.beside
+            && (matches!(reason, abi::FAILED | abi::EMULATED)
+                || (field == abi::STATE && self.vendor() == Vendor::Svm))
+    }
+
     fn discovery(&self, subleaf: u32) -> Regs {
         let vendor = self.vendor();
         match subleaf {
@@ -60,6 +70,7 @@ impl Config {
                     eax: abi::VERSION
                         | ((self.layout & 0xff) << 8)
                         | if self.hist { abi::HISTOGRAMS } else { 0 }
+                        | if self.beside { abi::BESIDE } else { 0 }
                         | ((vendor as u32) << abi::VENDOR_SHIFT),
                     ebx,
                     ecx,
@@ -76,7 +87,8 @@ impl Config {
                     ebx: self.tsc_khz,
                     ecx: 0xfff
                         & !unless(self.hist, (1 << abi::MIN) | (1 << abi::MAX))
-                        & !unless(self.hist && self.entry, 1 << abi::ENTRY),
+                        & !unless(self.hist && self.entry, 1 << abi::ENTRY)
+                        & !unless(!self.hides(0, abi::STATE), 1 << abi::STATE),
                     edx: if self.hist { abi::BUCKETS } else { 0 },
                 }
             }
@@ -142,6 +154,7 @@ fn extension(
     let Selector { reason, field, .. } = selector;
     match field {
         abi::SNAPSHOT => Some(set.set.generation()),
+        _ if config.hides(reason, field) => None,
         abi::STATE if reason >= abi::BEYOND => None,
         abi::STATE => {
             let exits = set.value(reason, abi::EXITS).unwrap_or(0);

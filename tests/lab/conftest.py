@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vmxlab import REPO, guest, kernel, machine
+from vmxlab import REPO, cli, guest, kernel, machine
 from vmxlab.guest import build_c
 from vmxlab.machine import Run
 
@@ -27,6 +27,11 @@ class Lab:
             out = self.top / f"run-{len(self.kept)}"
             self.kept[key] = machine.lab(out, *words, l1=l1, l2=l2, env=env)
         return self.kept[key]
+
+
+def pytest_configure() -> None:
+    """What ends pytest ends the machines that its tests started, too."""
+    cli.terminate_on_signals()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -267,6 +267,11 @@ fn notes(stat: &Stat, total: &Line, out: &mut Output<'_>) -> Result<()> {
             "{handling} of it the host handled the net exits: {share:.2}% of one CPU's time"
         )?;
     }
+    if let [run] = stat.runs.as_slice() {
+        if let Some(shares) = run.added.shares() {
+            writeln!(out, "The vCPUs' time: {shares}.")?;
+        }
+    }
     match &stat.idle {
         None if stat.command.is_empty() => (),
         None => writeln!(

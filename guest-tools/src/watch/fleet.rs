@@ -7,14 +7,14 @@ use std::time::Duration;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Modifier, Style};
-use ratatui::text::Line;
-use ratatui::widgets::{Paragraph, Row, Table, TableState};
+use ratatui::widgets::{Paragraph, TableState};
 use ratatui::Frame;
 
 use crate::host::Vm;
 use crate::table::{self, figures, words, Column};
 use crate::units::grouped;
 use crate::view::View;
+use crate::watch::grid::grid;
 use crate::watch::keys::Act;
 
 const COLUMNS: [Column; 6] = [
@@ -154,23 +154,7 @@ impl Fleet {
         let rows: Vec<Vec<String>> = self.members.iter().map(Member::cells).collect();
         let widths = table::widths(&COLUMNS, &rows);
         let shown = table::that_fit(&COLUMNS, &widths, Some(body.width.into()));
-        let line = |place: usize, text: String| match COLUMNS[place].left {
-            true => Line::from(text),
-            false => Line::from(text).right_aligned(),
-        };
-        let lines = rows.iter().map(|cells| {
-            let cells = shown.iter().map(|&place| line(place, cells[place].clone()));
-            Row::new(cells.collect::<Vec<Line<'_>>>())
-        });
-        let titles = shown
-            .iter()
-            .map(|&place| line(place, COLUMNS[place].title.into()));
-        let limits = shown
-            .iter()
-            .map(|&place| Constraint::Length(widths[place] as u16));
-        let table = Table::new(lines, limits)
-            .header(Row::new(titles.collect::<Vec<Line<'_>>>()).style(bold))
-            .column_spacing(table::GAP as u16)
+        let table = grid(&COLUMNS, &rows, &widths, &shown)
             .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
         let chosen = (!self.members.is_empty()).then(|| self.place());
         let mut state = TableState::new().with_selected(chosen);

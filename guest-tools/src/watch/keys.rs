@@ -7,10 +7,11 @@ use crate::host::Vm;
 use crate::watch::model::Model;
 
 /// The keys, for the help.
-pub(super) const HELP: [(&str, &str); 9] = [
+pub(super) const HELP: [(&str, &str); 10] = [
     ("q, Ctrl-C", "end"),
     ("Up, Down", "choose a reason: its histogram is shown"),
     ("s", "sort by time, by count, by number"),
+    ("v", "each vCPU of a host's VM, and what it does"),
     ("p, Space", "pause, and go on"),
     ("r", "reset: count from now on"),
     (
@@ -63,6 +64,7 @@ pub fn act(model: &mut Model, key: KeyEvent) -> Act {
         KeyCode::Char('?' | 'h') => model.toggle_help(),
         KeyCode::Char('s') => model.next_sort(),
         KeyCode::Char('p' | ' ') => model.pause(),
+        KeyCode::Char('v') => model.toggle_vcpus(),
         KeyCode::Char('r') => model.reset(),
         KeyCode::Char('/') => model.type_filter(true),
         KeyCode::Char('+') => model.change_interval(2.0),

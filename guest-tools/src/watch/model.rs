@@ -6,7 +6,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::args::Sort;
+use crate::host::Vcpu;
 use crate::view::{Row, View};
+use crate::watch::Vcpus;
 
 /// How many rates the sparkline remembers.
 const HISTORY: usize = 512;
@@ -36,6 +38,8 @@ pub struct Model {
     restarts: u32,
     /// Views taken.
     updates: u32,
+    /// The vCPUs, if they are shown instead of the reasons.
+    vcpus: Option<Vcpus>,
 }
 
 /// One row of the screen.
@@ -66,6 +70,7 @@ impl Model {
             chosen: None,
             restarts: 0,
             updates: 0,
+            vcpus: None,
         }
     }
 
@@ -258,6 +263,31 @@ impl Model {
     /// Shows the help, or not.
     pub fn toggle_help(&mut self) {
         self.help = !self.help;
+    }
+
+    /// Shows the vCPUs instead of the reasons, or the reasons again.
+    pub fn toggle_vcpus(&mut self) {
+        self.vcpus = match self.vcpus {
+            Some(_) => None,
+            None => Some(Vcpus::default()),
+        };
+    }
+
+    /// Whether the vCPUs are shown.
+    pub fn shows_vcpus(&self) -> bool {
+        self.vcpus.is_some()
+    }
+
+    /// The vCPUs, if they are shown.
+    pub fn vcpus(&self) -> Option<&Vcpus> {
+        self.vcpus.as_ref()
+    }
+
+    /// Takes the next reading of the vCPUs.
+    pub fn update_vcpus(&mut self, now: Vec<Vcpu>) {
+        if let Some(vcpus) = &mut self.vcpus {
+            vcpus.update(now);
+        }
     }
 
     /// How often the counters started anew.

@@ -29,7 +29,10 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
     let area = frame.area();
     let lines = model.lines();
     let chosen = model.chosen(&lines);
-    let buckets = buckets(model, &lines, chosen);
+    let buckets = match model.shows_vcpus() {
+        true => Vec::new(),
+        false => buckets(model, &lines, chosen),
+    };
     let below = match area.height {
         TALL.. if !buckets.is_empty() => buckets.len() as u16 + 1,
         _ => 0,
@@ -45,8 +48,13 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
     .areas(area);
     draw_head(frame, head, model);
     draw_rates(frame, rates, model);
-    draw_table(frame, table, model, &lines, chosen);
-    draw_histogram(frame, histogram, &lines, chosen, buckets);
+    match model.vcpus() {
+        Some(vcpus) => vcpus.draw(frame, table, model.now()),
+        None => {
+            draw_table(frame, table, model, &lines, chosen);
+            draw_histogram(frame, histogram, &lines, chosen, buckets);
+        }
+    }
     draw_foot(frame, foot, model);
     if model.help() {
         draw_help(frame, area);
@@ -155,7 +163,7 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Reason]
         let figures = shown
             .iter()
             .map(|&place| Cell::from(aligned(place, cells[place].clone())));
-        Row::new(figures.chain([bar]))
+        Row::new(figures.chain((bar_width != 0).then_some(bar)))
     });
     let head = shown
         .iter()
@@ -163,7 +171,8 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Reason]
     let limits = shown
         .iter()
         .map(|&place| Constraint::Length(widths[place] as u16))
-        .chain([Constraint::Length(bar_width as u16)]);
+        // A column of no width would still take a gap, and cut a figure.
+        .chain((bar_width != 0).then_some(Constraint::Length(bar_width as u16)));
     let table = Table::new(cells, limits)
         .header(Row::new(head).style(bold()))
         .column_spacing(table::GAP as u16)
@@ -246,7 +255,9 @@ fn draw_foot(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     let (filter, typing) = model.filter();
     let text = match (filter, typing) {
         (filter, true) => format!("filter: {filter}_   Enter: done   Esc: all reasons"),
-        ("", false) => "q end  s sort  p pause  r reset  / filter  + - interval  ? help".into(),
+        ("", false) => {
+            "q end  ? help  s sort  v vCPUs  p pause  r reset  / filter  + - interval".into()
+        }
         (filter, false) => format!("only reasons with {filter:?} in their name   Esc: all reasons"),
     };
     frame.render_widget(Paragraph::new(text).style(dim()), area);

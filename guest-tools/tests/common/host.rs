@@ -6,12 +6,49 @@ use std::path::PathBuf;
 
 use exit_stats::{abi, reason};
 
-use super::{view, Machine};
+use vmxscope::view::monotonic_ns;
+
+use super::{view, Machine, TSC_KHZ};
+
+/// What exit_stats_vcpus prints of two vCPUs: one runs, and one is stuck in the handling of
+/// an I/O instruction. `second` is how many seconds the host has been up.
+pub fn vcpus(second: u64) -> String {
+    let now = second * u64::from(TSC_KHZ) * 1000;
+    let percent = now / 100;
+    // 75 % in the guest, 5 % handling, 20 % blocked until now.
+    let busy = [
+        second * 3_000,
+        percent * 5,
+        100,
+        9_000,
+        percent * 20,
+        0,
+        0,
+        0,
+        0,
+        0,
+        percent * 75,
+    ];
+    let stuck = [1_000, 10_000_000, 100, 9_000, 0, 0, 0, 0, 0, 0, 10_000_000];
+    let line = |start: &str, figures: [u64; 11]| {
+        let figures = figures.map(|figure| figure.to_string());
+        format!("{start}\t{}\n", figures.join("\t"))
+    };
+    let head = "vcpu\tphase\treason\tfrom_l2\tsince\tfirst\tmark\tnow\texits\tcycles\tmin\tmax\tblocked\tuser\tl2\tdropped\taway\tentry\tguest\n";
+    let mark = 20_000_000;
+    head.to_string()
+        + &line(&format!("0\tguest\t12\t0\t{now}\t0\t{now}\t{now}"), busy)
+        + &line(
+            &format!("1\thandling\t30\t0\t{mark}\t0\t{mark}\t{now}"),
+            stuck,
+        )
+}
 
 /// What KVM's exit_stats_raw prints of a model's counters.
 pub fn raw(machine: &Machine) -> String {
     let mut text = "reason\tsymbol\texits\tcycles\tmin\tmax\tblocked\tuser\tl2\tdropped\taway\tentry\tguest\tbuckets\n"
         .to_string();
+    text += &format!("tsc_khz\t{TSC_KHZ}\nmonotonic_ns\t{}\n", monotonic_ns());
     let pseudo = [abi::BEYOND, abi::EMULATED, abi::FAILED, abi::TOTAL];
     for number in reason::all()
         .map(|reason| u32::from(reason.number))
@@ -59,6 +96,7 @@ pub fn host(name: &str) -> Folder {
     let kvm = "sys/kernel/debug/kvm";
     write(&format!("{kvm}/exit_stats_raw"), &raw(&machine));
     write(&format!("{kvm}/4211-14/exit_stats_raw"), &raw(&machine));
+    write(&format!("{kvm}/4211-14/exit_stats_vcpus"), &vcpus(100));
     write(&format!("{kvm}/4211-14/vcpu0/pid"), "1");
     write(&format!("{kvm}/4211-14/vcpu1/pid"), "2");
     write(

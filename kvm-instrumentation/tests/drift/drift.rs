@@ -61,7 +61,7 @@ same_layout! {
     exit_stats_hist = Hist { row = rows }
     exit_stats_config = Config {
         enabled = enabled, instance = instance, layout = layout, vendor = vendor,
-        tsc_khz = tsc_khz, hist = hist, entry = entry, reserved = reserved
+        tsc_khz = tsc_khz, hist = hist, entry = entry, beside = beside, reserved = reserved
     }
     exit_stats_regs = Regs { eax = eax, ebx = ebx, ecx = ecx, edx = edx }
 }
