@@ -80,16 +80,16 @@
 #include <linux/stddef.h>
 #include <linux/types.h>
 
-#define EXIT_STATS_ROWS 56
+#define EXIT_STATS_ROWS 54
 #define EXIT_STATS_SLOTS 184
 
 /*
  * The histograms of a set, a row each as in the set: smallest and largest
  * handling time, time from handling to entry, the latest exit's handling time,
- * which is in no bucket yet, and the buckets.
+ * which is in no bucket yet, a word of no use, and the buckets.
  */
 struct exit_stats_hist {
-	u64 row[EXIT_STATS_ROWS][4 + EXIT_STATS_BUCKETS];
+	u64 row[EXIT_STATS_ROWS][5 + EXIT_STATS_BUCKETS];
 } __aligned(64);
 
 /*
@@ -105,8 +105,13 @@ struct exit_stats {
 	struct exit_stats_hist *hist;	/* or NULL */
 	u64 failed;
 	u64 emulated;
-	u16 reason;		/* of the latest exit */
-	u16 phase;		/* EXIT_STATS_NEW and so on */
+	union {
+		u32 latest;
+		struct {
+			u16 reason;	/* of the latest exit */
+			u16 phase;	/* EXIT_STATS_NEW and so on */
+		};
+	};
 	u8 vendor;		/* EXIT_STATS_VMX or EXIT_STATS_SVM */
 	u8 used;
 	u16 reserved;
@@ -165,8 +170,7 @@ static __always_inline u32 exit_stats_svm_number(u64 exit_code)
 static inline void exit_stats_exit(struct exit_stats *s, u32 reason, bool l2)
 {
 	/* Bits 31:16 of VMX' exit reason are flags: bus lock, enclave mode, failed entry. */
-	s->reason = (u16)reason;
-	s->phase = EXIT_STATS_HANDLING | (l2 ? EXIT_STATS_FROM_L2 : 0);
+	s->latest = (u16)reason | EXIT_STATS_HANDLING << 16 | l2 * (EXIT_STATS_FROM_L2 << 16);
 }
 
 /*
@@ -212,12 +216,8 @@ u32 exit_stats_reason(u32 vendor, u32 n);
 /* Returns the slot of a number, its bit of @enabled; EXIT_STATS_SLOTS is none. */
 u32 exit_stats_slot(u32 reason);
 
-/* Return a reason's name in the manual, and as an identifier; or NULL. */
-const char *exit_stats_reason_name(u32 vendor, u32 reason);
-const char *exit_stats_reason_symbol(u32 vendor, u32 reason);
-
-static_assert(sizeof(struct exit_stats) == 3840);
-static_assert(offsetof(struct exit_stats, reason) == 56);
+static_assert(sizeof(struct exit_stats) == 3712);
+static_assert(offsetof(struct exit_stats, latest) == 56);
 static_assert(offsetof(struct exit_stats, row) == 256);
 static_assert(sizeof(struct exit_stats_hist) == 12544);
 static_assert(sizeof(struct exit_stats_config) == 48);

@@ -7,6 +7,9 @@
  * Writing 0 to a table resets it: what was counted so far is taken off from then
  * on.  The counters themselves are never written, so neither a guest nor KVM's
  * binary statistics see a reset.
+ *
+ * A VM's files are removed before anything of it is, which waits for those that
+ * read them.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -24,9 +27,6 @@
 static void exit_stats_add_vm(struct kvm *kvm, struct exit_stats *all, struct exit_stats *vm)
 {
 	exit_stats_clear(vm);
-	if (!kvm->arch.exit_stats.on)
-		return;
-
 	guard(mutex)(&kvm->arch.exit_stats.lock);
 	kvm_exit_stats_sum_vm(kvm, vm);
 	if (kvm->arch.exit_stats.base)
@@ -39,7 +39,7 @@ static struct exit_stats *exit_stats_new(void)
 	return kvm_exit_stats_alloc(kvm_x86_ops.exit_stats_vendor, true, GFP_KERNEL_ACCOUNT);
 }
 
-static int exit_stats_show(struct seq_file *m, void *unused)
+static int exit_stats_raw_show(struct seq_file *m, void *unused)
 {
 	struct exit_stats *all __free(kfree) = exit_stats_new();
 	struct exit_stats *vm __free(kfree) = exit_stats_new();
@@ -60,18 +60,6 @@ static int exit_stats_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
-static int exit_stats_show_vcpus(struct seq_file *m, void *unused)
-{
-	struct kvm *kvm = m->private;
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-
-	exit_stats_show_vcpu_header(m);
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		exit_stats_show_vcpu(m, vcpu->vcpu_id, vcpu->exit_stats);
-	return 0;
-}
-
 static int exit_stats_reset_vm(struct kvm *kvm)
 {
 	struct exit_stats *now = exit_stats_new();
@@ -80,16 +68,15 @@ static int exit_stats_reset_vm(struct kvm *kvm)
 		return -ENOMEM;
 
 	scoped_guard(mutex, &kvm->arch.exit_stats.lock) {
-		if (kvm->arch.exit_stats.on)
-			kvm_exit_stats_sum_vm(kvm, now);
+		kvm_exit_stats_sum_vm(kvm, now);
 		swap(kvm->arch.exit_stats.base, now);
 	}
 	kfree(now);
 	return 0;
 }
 
-static ssize_t exit_stats_write(struct file *file, const char __user *buf, size_t len,
-				loff_t *pos)
+static ssize_t exit_stats_raw_write(struct file *file, const char __user *buf, size_t len,
+				    loff_t *pos)
 {
 	struct kvm *kvm = file_inode(file)->i_private;
 	u64 value;
@@ -112,67 +99,25 @@ static ssize_t exit_stats_write(struct file *file, const char __user *buf, size_
 	}
 	return len;
 }
+DEFINE_SHOW_STORE_ATTRIBUTE(exit_stats_raw);
 
-/* The table of all reasons fits, so that a reader gets one consistent view. */
-#define EXIT_STATS_TABLE_SIZE (16 * PAGE_SIZE)
-
-static int exit_stats_open_as(struct inode *inode, struct file *file,
-			      int (*show)(struct seq_file *m, void *unused))
+static int exit_stats_vcpus_show(struct seq_file *m, void *unused)
 {
-	struct kvm *kvm = inode->i_private;
-	int r;
+	struct kvm *kvm = m->private;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
 
-	/* As for KVM's other files of a VM: it may be going away. */
-	if (kvm && !kvm_get_kvm_safe(kvm))
-		return -ENOENT;
-
-	r = single_open_size(file, show, kvm, EXIT_STATS_TABLE_SIZE);
-	if (r && kvm)
-		kvm_put_kvm(kvm);
-	return r;
+	exit_stats_show_vcpu_header(m);
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		exit_stats_show_vcpu(m, vcpu->vcpu_id, vcpu->exit_stats);
+	return 0;
 }
-
-static int exit_stats_open(struct inode *inode, struct file *file)
-{
-	return exit_stats_open_as(inode, file, exit_stats_show);
-}
-
-static int exit_stats_open_vcpus(struct inode *inode, struct file *file)
-{
-	return exit_stats_open_as(inode, file, exit_stats_show_vcpus);
-}
-
-static int exit_stats_release(struct inode *inode, struct file *file)
-{
-	struct kvm *kvm = inode->i_private;
-	int r = single_release(inode, file);
-
-	if (kvm)
-		kvm_put_kvm(kvm);
-	return r;
-}
-
-static const struct file_operations exit_stats_fops = {
-	.owner = THIS_MODULE,
-	.open = exit_stats_open,
-	.read = seq_read,
-	.write = exit_stats_write,
-	.llseek = seq_lseek,
-	.release = exit_stats_release,
-};
-
-static const struct file_operations exit_stats_vcpus_fops = {
-	.owner = THIS_MODULE,
-	.open = exit_stats_open_vcpus,
-	.read = seq_read,
-	.llseek = seq_lseek,
-	.release = exit_stats_release,
-};
+DEFINE_SHOW_ATTRIBUTE(exit_stats_vcpus);
 
 void kvm_exit_stats_create_debugfs(struct dentry *dir)
 {
 	if (kvm_x86_ops.exit_reasons_enabled)
-		debugfs_create_file("exit_stats_raw", 0644, dir, NULL, &exit_stats_fops);
+		debugfs_create_file("exit_stats_raw", 0644, dir, NULL, &exit_stats_raw_fops);
 }
 
 void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm)
@@ -180,7 +125,8 @@ void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm)
 	if (!kvm->arch.exit_stats.on)
 		return;
 
-	debugfs_create_file("exit_stats_raw", 0644, kvm->debugfs_dentry, kvm, &exit_stats_fops);
+	debugfs_create_file("exit_stats_raw", 0644, kvm->debugfs_dentry, kvm,
+			    &exit_stats_raw_fops);
 	debugfs_create_file("exit_stats_vcpus", 0444, kvm->debugfs_dentry, kvm,
 			    &exit_stats_vcpus_fops);
 }

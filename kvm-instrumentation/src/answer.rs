@@ -10,7 +10,7 @@
 
 use crate::abi::{self, Layout, Regs, Role, Selector, State};
 use crate::counters::{join_field, slot, View};
-use crate::reason::Vendor;
+use crate::vendor::Vendor;
 
 /// What answers depend on besides the counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,10 +46,10 @@ impl Config {
         let slot = slot(number);
         let word = self.enabled.get(slot >> 6);
         let enabled = word.is_some_and(|word| (word >> (slot & 63)) & 1 != 0);
-        match self.vendor().get(number) {
-            None => State::Undefined,
-            Some(_) if enabled || exits != 0 => State::Enabled,
-            Some(_) => State::NotEnabled,
+        match self.vendor().defines(number) {
+            false => State::Undefined,
+            true if enabled || exits != 0 => State::Enabled,
+            true => State::NotEnabled,
         }
     }
 
@@ -78,10 +78,12 @@ impl Config {
                 }
             }
             1 => {
-                let last = vendor.reasons().last();
                 let unless = |served, fields| if served { 0 } else { fields };
                 Regs {
-                    eax: last.map_or(0, |reason| u32::from(reason.number).wrapping_add(1)),
+                    eax: vendor
+                        .numbers()
+                        .last()
+                        .map_or(0, |last| last.wrapping_add(1)),
                     ebx: self.tsc_khz,
                     ecx: 0xfff
                         & !unless(self.hist, (1 << abi::MIN) | (1 << abi::MAX))
@@ -119,9 +121,9 @@ pub fn answer(
             else {
                 return false;
             };
-            let of_reason = |field| match config.vendor().get(subleaf) {
-                Some(_) => value(subleaf, field),
-                None => None,
+            let of_reason = |field| match config.vendor().defines(subleaf) {
+                true => value(subleaf, field),
+                false => None,
             };
             let (exits, cycles) = match role {
                 Role::Total => (Some(total(abi::EXITS)), Some(total(abi::CYCLES))),
