@@ -96,8 +96,8 @@ fn a_host_without_statistics_says_what_is_missing() {
 
 #[test]
 fn what_counts_beside_kvm_is_found_as_well_and_named() {
-    let folder = host("beside");
-    let debugfs = folder.0.join("sys/kernel/debug");
+    let other = host("beside");
+    let debugfs = other.0.join("sys/kernel/debug");
     for name in ["", "4211-14"] {
         let (from, to) = (
             debugfs.join("kvm").join(name),
@@ -106,11 +106,12 @@ fn what_counts_beside_kvm_is_found_as_well_and_named() {
         fs::create_dir_all(&to).unwrap();
         fs::rename(from.join("exit_stats_raw"), to.join("exit_stats_raw")).unwrap();
     }
-    let beside = Host::open(&folder.0, &machine()).unwrap();
+    let beside = Host::open(&other.0, &machine()).unwrap();
     assert_eq!(beside.counted_by(), "vmx_exits, beside KVM");
     let vm = beside.find("web1").unwrap();
     assert_eq!((vm.vcpus, beside.vms().unwrap().len()), (2, 1));
-    let inside = Host::open(&host("inside").0, &machine()).unwrap();
+    let folder = host("inside");
+    let inside = Host::open(&folder.0, &machine()).unwrap();
     assert_eq!(inside.counted_by(), "KVM itself");
     let figures = |host: &Host| host.read(Some(&host.find("web1").unwrap())).unwrap().total;
     assert_eq!(figures(&beside), figures(&inside));

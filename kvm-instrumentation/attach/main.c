@@ -121,6 +121,9 @@ static int __init vmx_exits_init(void)
 		       PTR_ERR(vmx_exits_dev_kvm));
 		return -ENODEV;
 	}
+	r = vmx_exits_begin();
+	if (r)
+		goto close;
 	vmx_exits_create_debugfs();
 	r = vmx_exits_hook();
 	if (!r)
@@ -128,6 +131,7 @@ static int __init vmx_exits_init(void)
 
 	vmx_exits_remove_debugfs();
 	vmx_exits_end_all();
+close:
 	filp_close(vmx_exits_dev_kvm, NULL);
 	return r;
 }

@@ -222,8 +222,9 @@ void vmx_exits_before_run(struct kvm_vcpu *vcpu)
 		pr_err_once("this KVM is not that of the kernel's headers: nothing is counted\n");
 }
 
-/* vCPUs that were in KVM_RUN when the module came. */
+/* vCPUs that were in KVM_RUN when the module came, and who gives them counters. */
 static struct kvm_vcpu *vmx_exits_wanted[64];
+static struct workqueue_struct *vmx_exits_queue;
 
 static void vmx_exits_give(struct work_struct *work)
 {
@@ -263,7 +264,7 @@ void vmx_exits_want(struct kvm_vcpu *vcpu)
 		if (!READ_ONCE(vmx_exits_wanted[i]) && !cmpxchg(&vmx_exits_wanted[i], NULL, vcpu))
 			break;
 	}
-	queue_work(system_unbound_wq, &vmx_exits_work);
+	queue_work(vmx_exits_queue, &vmx_exits_work);
 }
 
 /* With the lock held. */
@@ -306,12 +307,18 @@ void vmx_exits_end_vm(struct kvm *kvm)
 	}
 }
 
+int vmx_exits_begin(void)
+{
+	vmx_exits_queue = alloc_workqueue(KBUILD_MODNAME, WQ_UNBOUND, 0);
+	return vmx_exits_queue ? 0 : -ENOMEM;
+}
+
 /* Nothing counts any more: free everything. */
 void vmx_exits_end_all(void)
 {
 	struct vmx_exits_vm *vm, *next;
 
-	cancel_work_sync(&vmx_exits_work);
+	destroy_workqueue(vmx_exits_queue);
 	mutex_lock(&vmx_exits_lock);
 	list_for_each_entry_safe(vm, next, &vmx_exits_vms, list) {
 		vmx_exits_forget(vm);

@@ -37,7 +37,6 @@
 
 /* Calls vmx_exits_called(first argument, address where the function goes on). */
 SYM_FUNC_START(vmx_exits_called_trampoline)
-	ENDBR
 	SAVE_ARGUMENTS
 	movq	6*8(%rsp), %rsi
 	CALL_DEPTH_ACCOUNT
@@ -52,7 +51,6 @@ SYM_FUNC_END(vmx_exits_called_trampoline)
  * returns true, KVM's function does not run.
  */
 SYM_FUNC_START(vmx_exits_cpuid_trampoline)
-	ENDBR
 	movl	(%rsi), %eax
 	subl	$EXIT_STATS_FIRST_LEAF, %eax
 	cmpl	$(EXIT_STATS_LAST_LEAF - EXIT_STATS_FIRST_LEAF), %eax

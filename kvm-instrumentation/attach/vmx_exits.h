@@ -78,6 +78,7 @@ void vmx_exits_before_run(struct kvm_vcpu *vcpu);
 void vmx_exits_want(struct kvm_vcpu *vcpu);
 void vmx_exits_end_vm(struct kvm *kvm);
 void vmx_exits_put_vm(struct vmx_exits_vm *vm);
+int vmx_exits_begin(void);
 void vmx_exits_end_all(void);
 struct exit_stats *vmx_exits_alloc(bool hist, gfp_t gfp);
 struct exit_stats *vmx_exits_search(struct kvm_vcpu *vcpu);

@@ -158,3 +158,43 @@ exit 0
     found = re.findall(r"vmx_exits: (.*)", run.file("log"))
     assert [line for line in found if "out-of-tree" not in line] == [
         "this KVM counts its exits itself: see kvm/exit_stats_raw in debugfs"]
+
+
+# Exits that come when the host wants and not when the guest does something.
+TIMED = {"haswell": {1, 48, 52}, "trinity_apu": {0x60, 0x61, 0x400}}
+
+
+def small(lab: Lab, l3: Path, model: str, modules: str) -> Run:
+    """Run the small guests, which do the same each time."""
+    run = lab.run("--base", "small-6.12", "--kvm-modules", modules, "--cpu", model,
+                  "--add", f"{l3}:lab/l3", l1=(HERE / "attach-small.sh").read_text())
+    assert run.status == 0, run.l1 + run.stderr
+    return run
+
+
+@pytest.mark.parametrize("model", TIMED)
+def test_the_same_work_gives_the_same_counts_beside_kvm_as_inside(
+    lab: Lab, l3: Path, model: str
+) -> None:
+    counts = {}
+    for modules in ("stock", "patched"):
+        run = small(lab, l3, model, modules)
+        table = views.table(run.file("work/exit_stats_raw"))
+        assert table.exits() == exits.histogram(run.file("work/hist")), modules
+        exits.check_consistent(table, int(run.file("work/exits")))
+        counts[modules] = {reason: count for reason, count in table.exits().items()
+                           if reason not in TIMED[model]}
+    assert counts["stock"] == counts["patched"]
+    assert max(counts["stock"].values()) >= 100
+
+
+@pytest.mark.parametrize(("model", "eax"), [("haswell", "0x1020001"), ("trinity_apu", "0x1120001")])
+def test_small_guests_are_told_who_counts_and_whose_numbers_these_are(
+    lab: Lab, l3: Path, model: str, eax: str
+) -> None:
+    run = small(lab, l3, model, "stock")
+    found = [line.split()[2] for line in run.file("cpuid/said").splitlines()
+             if line.startswith("0x4ffffffb 0x0: ")]
+    assert found and set(found) == {eax}
+    assert run.file("left") == "exit_stats_raw\n"
+    assert not TROUBLE.search(exits.without_its(run.file("dmesg")))
