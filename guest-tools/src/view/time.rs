@@ -15,6 +15,16 @@ const PARTS: [(&str, fn(&Row) -> u64); 6] = [
 ];
 
 impl View {
+    /// How long the vCPUs have been there, all together, in seconds: by the parts of their
+    /// time, or by how many they are if this is a difference of so many `seconds`.
+    pub fn vcpu_seconds(&self, seconds: Option<f64>) -> Option<f64> {
+        if self.total.guest != 0 && self.tsc_khz != 0 {
+            let parts = PARTS.iter().map(|(_, cycles)| cycles(&self.total) as f64);
+            return Some(parts.sum::<f64>() / (f64::from(self.tsc_khz) * 1e3));
+        }
+        Some(seconds? * self.vcpus? as f64).filter(|seconds| *seconds > 0.0)
+    }
+
     /// The shares of each part of the vCPUs' time; `None` if the host does not tell them
     /// all. Time that a vCPU spends in its present state is not in it yet.
     pub fn shares(&self) -> Option<String> {
