@@ -74,6 +74,8 @@ RUN_ELSEWHERE = {
         LAB + "test_experiments.py::test_ept_reasons_vanish_and_those_of_shadow_paging_appear",
     "make experiment-boot": LAB + "test_experiments.py::test_a_boot_and_a_reboot_are_told_apart",
     "make experiment-cpus": LAB + "test_experiments.py::test_a_later_cpu_brings_capabilities",
+    "make experiment-baselines":
+        LAB + "test_experiments.py::test_a_baseline_has_what_its_guest_did",
     "make experiment-layouts":
         LAB + "test_experiments.py::test_each_reader_fits_its_layout_and_no_other",
     "scripts/lab --l1 docs/course/assignment1.sh --out out/assignment1":
