@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import LabError
+from .process import tied
 
 DEFAULT_CPU = "corei7_haswell_4770"
 # Names that people use, and the Bochs model that each one means.
@@ -135,7 +136,7 @@ class Machine:
 
     def start(self) -> None:
         """Start Bochs. What the machine writes to port 0xE9 comes out of its standard output."""
-        command: list[str | Path] = [self.bochs.program, "-q", "-f", self.folder / "bochsrc"]
+        command = tied(self.bochs.program, "-q", "-f", self.folder / "bochsrc")
         env = dict(os.environ, TERM="linux", LINES="25", COLUMNS="80")
         with open(self.control, "wb") as control, open(self.folder / "said", "wb") as said:
             self.process = subprocess.Popen(

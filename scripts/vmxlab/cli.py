@@ -43,7 +43,7 @@ def main(run: Callable[[], int | None], *sets: str, inside: bool = True) -> NoRe
     try:
         if inside:
             tools.enter(*(sets or ("lab",)))
-        _terminate_on_signals()
+        terminate_on_signals()
         status = run() or 0
         sys.stdout.flush()
     except LabError as error:
@@ -68,8 +68,8 @@ def _name() -> str:
     return Path(sys.argv[0]).name
 
 
-def _terminate_on_signals() -> None:
-    """Let SIGTERM and SIGHUP end a run as Ctrl-C does, so that no machine is left behind."""
+def terminate_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does, so that no machine is left behind."""
 
     def stop(number: int, _frame: object) -> None:
         raise KeyboardInterrupt(signal.Signals(number).name)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable
@@ -20,13 +21,14 @@ from pathlib import Path
 
 from vmxlab import REPO, cache, source, tools
 from vmxlab.errors import LabError
+from vmxlab.process import tied
 from vmxlab.progress import Step
 
 CONFIGS = REPO / "tests/kernel"
 # A change to how kernels are built must change this, and so every key.
 RECIPE = 2
 # Files that a whole build of a small kernel compiles, for the progress estimate only.
-ESTIMATE = 1760
+ESTIMATE = 1450
 STEP = re.compile(rb"^  (?:[A-Z]+ |[A-Z]+\t)")
 # Sources that no lab kernel compiles; their Kconfig files and Makefiles stay, which are read.
 UNUSED = (
@@ -87,14 +89,18 @@ def run_make(tree: Path, *arguments: str, step: Step | None = None) -> str:
                                 "KBUILD_OUTPUT", "LLVM", "KCFLAGS", "W", "M", "O")}
     environment |= {"KBUILD_BUILD_USER": "vmxscope", "KBUILD_BUILD_HOST": "lab"}
     with subprocess.Popen(
-        command, cwd=tree, env=environment, stdin=subprocess.DEVNULL,
+        tied(*command, end=signal.SIGTERM), cwd=tree, env=environment, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            tail.append(line)
-            if step and STEP.match(line):
-                step.tick()
+        try:
+            for line in process.stdout:
+                tail.append(line)
+                if step and STEP.match(line):
+                    step.tick()
+        except BaseException:  # An interrupt, for one.
+            process.terminate()
+            raise
     text = b"".join(tail).decode(errors="replace")
     if process.returncode:
         if "No space left on device" in text:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from . import REPO
 from .errors import LabError
+from .process import tied
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ def lab(out: Path, *words: object, l1: str | Path = "", l2: str | Path = "",
             elif script:
                 command += [f"--{name}", script]
         began = time.monotonic()
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
-                              check=False, env={**os.environ, **(env or {})})
+        done = subprocess.run(tied(*map(str, command), end=signal.SIGTERM), capture_output=True,
+                              text=True, check=False, env={**os.environ, **(env or {})})
         return Run(done.returncode, done.stderr, time.monotonic() - began, out)
 
 

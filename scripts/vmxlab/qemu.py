@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from .errors import LabError
+from .process import tied
 
 PROGRAM = "qemu-system-x86_64"
 
@@ -66,7 +67,7 @@ class Machine:
         """Start QEMU."""
         self.log = (self.folder / "qemu.log").open("wb")
         self.process = subprocess.Popen(
-            self.command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            tied(*self.command), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             start_new_session=True,
         )
 

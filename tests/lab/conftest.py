@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from vmxlab import REPO, guest, kernel, machine
+from vmxlab import REPO, cli, guest, kernel, machine
 from vmxlab.guest import build_c
 from vmxlab.machine import Run
+
+# The files whose tests take longest, which are begun with, so that none of them is what
+# all others have ended before.
+LONGEST = ("test_setup", "test_bench", "test_experiments", "test_program", "test_lifecycle",
+           "test_leaves", "test_nested", "test_builds", "test_amd")
 
 
 class Lab:
@@ -29,6 +34,11 @@ class Lab:
         return self.kept[key]
 
 
+def pytest_configure() -> None:
+    """What ends pytest ends the machines that its tests started, too."""
+    cli.terminate_on_signals()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`make test-all` runs the whole matrix."""
     parser.addoption("--all-of-the-matrix", action="store_true", help="run tests marked matrix")
@@ -42,10 +52,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("matrix")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
     for item in items:
         name = item.path.stem
         machine = getattr(getattr(item, "callspec", None), "id", "")
-        if name in ("test_caps", "test_exits", "test_lifecycle") and machine:
+        if name in ("test_caps", "test_exits", "test_lifecycle", "test_setup") and machine:
             item.add_marker(pytest.mark.xdist_group(f"{name}-{machine}"))
         elif name not in ("test_lab", "test_caps"):
             item.add_marker(pytest.mark.xdist_group(name))
