@@ -57,7 +57,8 @@ RUN_ELSEWHERE = {
     "make deb":
         "tests/unit/test_packages.py::test_the_debian_package_of_the_program_needs_nothing_else",
     "make dkms-deb":
-        "tests/unit/test_packages.py::test_dkms_builds_both_modules_against_debians_headers_without_rust",
+        "tests/unit/test_packages.py::"
+        "test_dkms_builds_both_modules_against_debians_headers_without_rust",
     "apt install ./out/vmxscope-dkms_*.deb":
         "tests/unit/test_packages.py::"
         "test_dkms_builds_both_modules_against_debians_headers_without_rust",
