@@ -47,12 +47,12 @@ pub struct CausesArgs {
     /// Show no more than N causes, and N places
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     pub top: usize,
-    /// The guest's own files.
-    #[command(flatten)]
-    pub files: GuestFiles,
     /// The command, and its arguments
     #[arg(trailing_var_arg = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
+    /// The guest's own files.
+    #[command(flatten)]
+    pub files: GuestFiles,
     /// Print folded stacks, as flame graph tools take them: causes, or places in the guest's code
     #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true,
           default_missing_value = "causes", hide_possible_values = true, help_heading = "Form",
