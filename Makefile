@@ -51,7 +51,7 @@ lab: ## An interactive shell in the lab's machine
 kernels: ## Build the lab's kernels beforehand
 	@scripts/build-kernels
 
-module: ## Build vmx_caps.ko for KDIR= (default: the running kernel)
+module: ## Build vmx_caps.ko and vmx_exits.ko for KDIR= (default: the running kernel)
 	@scripts/inside scripts/build-module "$(KDIR)"
 
 module-clean: ## Remove what `make module` built
@@ -75,7 +75,7 @@ install: ## Install the program, its man pages and completions (PREFIX=, DESTDIR
 deb: ## A Debian package of the program, in out/
 	@scripts/build-deb cli
 
-dkms-deb: ## A Debian package of the module, built on each machine by DKMS
+dkms-deb: ## A Debian package of both modules, built on each machine by DKMS
 	@scripts/build-deb dkms
 
 lint: ## rustfmt, clippy, shellcheck, ruff, mypy

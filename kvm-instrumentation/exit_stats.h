@@ -9,11 +9,6 @@
 #ifndef __KVM_X86_EXIT_STATS_H
 #define __KVM_X86_EXIT_STATS_H
 
-#include <linux/build_bug.h>
-#include <linux/compiler_attributes.h>
-#include <linux/stddef.h>
-#include <linux/types.h>
-
 /* Whose numbers the exit reasons are. */
 #define EXIT_STATS_VMX 0
 #define EXIT_STATS_SVM 1
@@ -78,16 +73,23 @@
 #define EXIT_STATS_LAST_LEAF 0x4fffffff
 #define EXIT_STATS_OF_SNAPSHOT 0x80000000
 
-#define EXIT_STATS_ROWS 56
+#ifndef __ASSEMBLER__
+
+#include <linux/build_bug.h>
+#include <linux/compiler_attributes.h>
+#include <linux/stddef.h>
+#include <linux/types.h>
+
+#define EXIT_STATS_ROWS 54
 #define EXIT_STATS_SLOTS 184
 
 /*
  * The histograms of a set, a row each as in the set: smallest and largest
  * handling time, time from handling to entry, the latest exit's handling time,
- * which is in no bucket yet, and the buckets.
+ * which is in no bucket yet, a word of no use, and the buckets.
  */
 struct exit_stats_hist {
-	u64 row[EXIT_STATS_ROWS][4 + EXIT_STATS_BUCKETS];
+	u64 row[EXIT_STATS_ROWS][5 + EXIT_STATS_BUCKETS];
 } __aligned(64);
 
 /*
@@ -103,8 +105,13 @@ struct exit_stats {
 	struct exit_stats_hist *hist;	/* or NULL */
 	u64 failed;
 	u64 emulated;
-	u16 reason;		/* of the latest exit */
-	u16 phase;		/* EXIT_STATS_NEW and so on */
+	union {
+		u32 latest;
+		struct {
+			u16 reason;	/* of the latest exit */
+			u16 phase;	/* EXIT_STATS_NEW and so on */
+		};
+	};
 	u8 vendor;		/* EXIT_STATS_VMX or EXIT_STATS_SVM */
 	u8 used;
 	u16 reserved;
@@ -122,7 +129,8 @@ struct exit_stats_config {
 	u32 tsc_khz;
 	bool hist;
 	bool entry;
-	u8 reserved[2];
+	bool beside;		/* beside KVM, which keeps some of it to itself */
+	u8 reserved;
 };
 
 struct exit_stats_regs {
@@ -131,6 +139,21 @@ struct exit_stats_regs {
 	u32 ecx;
 	u32 edx;
 };
+
+/* SVM's negative codes are below the pseudo reasons; whatever else is large is no code. */
+static __always_inline u32 exit_stats_svm_number(u64 exit_code)
+{
+	switch ((s32)exit_code) {
+	case -1:
+		return EXIT_STATS_SVM_INVALID;
+	case -2:
+		return EXIT_STATS_SVM_BUSY;
+	case -3:
+		return EXIT_STATS_SVM_IDLE;
+	default:
+		return exit_code < EXIT_STATS_SVM_BUSY ? exit_code : EXIT_STATS_BEYOND;
+	}
+}
 
 /*
  * Recording.  By the thread that holds the vCPU (vcpu->mutex) and by nobody
@@ -147,8 +170,7 @@ struct exit_stats_regs {
 static inline void exit_stats_exit(struct exit_stats *s, u32 reason, bool l2)
 {
 	/* Bits 31:16 of VMX' exit reason are flags: bus lock, enclave mode, failed entry. */
-	s->reason = (u16)reason;
-	s->phase = EXIT_STATS_HANDLING | (l2 ? EXIT_STATS_FROM_L2 : 0);
+	s->latest = (u16)reason | EXIT_STATS_HANDLING << 16 | l2 * (EXIT_STATS_FROM_L2 << 16);
 }
 
 /*
@@ -194,12 +216,8 @@ u32 exit_stats_reason(u32 vendor, u32 n);
 /* Returns the slot of a number, its bit of @enabled; EXIT_STATS_SLOTS is none. */
 u32 exit_stats_slot(u32 reason);
 
-/* Return a reason's name in the manual, and as an identifier; or NULL. */
-const char *exit_stats_reason_name(u32 vendor, u32 reason);
-const char *exit_stats_reason_symbol(u32 vendor, u32 reason);
-
-static_assert(sizeof(struct exit_stats) == 3840);
-static_assert(offsetof(struct exit_stats, reason) == 56);
+static_assert(sizeof(struct exit_stats) == 3712);
+static_assert(offsetof(struct exit_stats, latest) == 56);
 static_assert(offsetof(struct exit_stats, row) == 256);
 static_assert(sizeof(struct exit_stats_hist) == 12544);
 static_assert(sizeof(struct exit_stats_config) == 48);
@@ -207,5 +225,7 @@ static_assert(sizeof(struct exit_stats_regs) == 16);
 /* 4 KiB a vCPU without histograms, 16 KiB with. */
 static_assert(sizeof(struct exit_stats) <= 4096);
 static_assert(sizeof(struct exit_stats) + sizeof(struct exit_stats_hist) <= 16384);
+
+#endif /* !__ASSEMBLER__ */
 
 #endif /* __KVM_X86_EXIT_STATS_H */

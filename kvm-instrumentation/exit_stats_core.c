@@ -38,31 +38,37 @@ enum {
 	EXIT_STATS_GUEST_VM,
 };
 
-static const char *const exit_stats_guest_words[] = { "off", "vmm", "vm" };
-static unsigned int exit_stats_guest = EXIT_STATS_GUEST_VM;
-
-static int exit_stats_set_guest(const char *val, const struct kernel_param *kp)
+static int exit_stats_set_word(const char *val, const struct kernel_param *kp)
 {
-	int word = sysfs_match_string(exit_stats_guest_words, val);
+	const struct kvm_exit_stats_words *words = kp->arg;
+	int word = __sysfs_match_string(words->words, words->n, val);
 
 	if (word < 0)
 		return word;
 
-	WRITE_ONCE(exit_stats_guest, word);
+	WRITE_ONCE(*words->value, word);
 	return 0;
 }
 
-static int exit_stats_get_guest(char *buffer, const struct kernel_param *kp)
+static int exit_stats_get_word(char *buffer, const struct kernel_param *kp)
 {
-	return sysfs_emit(buffer, "%s\n", exit_stats_guest_words[READ_ONCE(exit_stats_guest)]);
+	const struct kvm_exit_stats_words *words = kp->arg;
+
+	return sysfs_emit(buffer, "%s\n", words->words[READ_ONCE(*words->value)]);
 }
 
-static const struct kernel_param_ops exit_stats_guest_ops = {
-	.set = exit_stats_set_guest,
-	.get = exit_stats_get_guest,
+const struct kernel_param_ops kvm_exit_stats_word_ops = {
+	.set = exit_stats_set_word,
+	.get = exit_stats_get_word,
 };
 
-module_param_cb(exit_stats_guest, &exit_stats_guest_ops, NULL, 0644);
+static const char *const exit_stats_guest_words[] = { "off", "vmm", "vm" };
+static unsigned int exit_stats_guest = EXIT_STATS_GUEST_VM;
+static struct kvm_exit_stats_words exit_stats_guest_arg = {
+	exit_stats_guest_words, ARRAY_SIZE(exit_stats_guest_words), &exit_stats_guest
+};
+
+module_param_cb(exit_stats_guest, &kvm_exit_stats_word_ops, &exit_stats_guest_arg, 0644);
 __MODULE_PARM_TYPE(exit_stats_guest, "charp");
 MODULE_PARM_DESC(exit_stats_guest,
 		 "Guests may read their exit statistics: off, vmm (it decides), vm (unless it objects)");
@@ -118,7 +124,7 @@ int kvm_exit_stats_create_vcpu(struct kvm_vcpu *vcpu)
 		return 0;
 
 	vcpu->exit_stats = kvm_exit_stats_alloc(vm->config.vendor, vm->config.hist,
-						     GFP_KERNEL_ACCOUNT);
+						GFP_KERNEL_ACCOUNT);
 	if (!vcpu->exit_stats)
 		return -ENOMEM;
 
@@ -145,6 +151,9 @@ void kvm_exit_stats_sum_vm(struct kvm *kvm, struct exit_stats *sum)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
+
+	if (!kvm->arch.exit_stats.on)
+		return;
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
 		exit_stats_add(sum, vcpu->exit_stats);

@@ -9,36 +9,16 @@
 
 #include <linux/kvm_host.h>
 #include <linux/moduleparam.h>
-#include <linux/string.h>
-#include <linux/sysfs.h>
 
 #include "exit_stats_hooks.h"
 
 static const char *const exit_stats_layout_words[] = { "spring22", "fall22", "combined" };
 static unsigned int exit_stats_layout;
-
-static int exit_stats_set_layout(const char *val, const struct kernel_param *kp)
-{
-	int word = sysfs_match_string(exit_stats_layout_words, val);
-
-	if (word < 0)
-		return word;
-
-	WRITE_ONCE(exit_stats_layout, word);
-	return 0;
-}
-
-static int exit_stats_get_layout(char *buffer, const struct kernel_param *kp)
-{
-	return sysfs_emit(buffer, "%s\n", exit_stats_layout_words[READ_ONCE(exit_stats_layout)]);
-}
-
-static const struct kernel_param_ops exit_stats_layout_ops = {
-	.set = exit_stats_set_layout,
-	.get = exit_stats_get_layout,
+static struct kvm_exit_stats_words exit_stats_layout_arg = {
+	exit_stats_layout_words, ARRAY_SIZE(exit_stats_layout_words), &exit_stats_layout
 };
 
-module_param_cb(exit_stats_layout, &exit_stats_layout_ops, NULL, 0644);
+module_param_cb(exit_stats_layout, &kvm_exit_stats_word_ops, &exit_stats_layout_arg, 0644);
 __MODULE_PARM_TYPE(exit_stats_layout, "charp");
 MODULE_PARM_DESC(exit_stats_layout,
 		 "Leaves 0x4ffffffc to f, in VMs made from now on: spring22, fall22 or combined");

@@ -10,6 +10,8 @@
 
 #include <linux/kvm_host.h>
 
+#include <asm/exit_stats.h>
+
 struct dentry;
 
 #ifdef CONFIG_KVM_EXIT_STATS
@@ -18,11 +20,7 @@ struct dentry;
 
 #include <asm/tsc.h>
 
-/*
- * On while there is a vCPU that counts, and one that measures the time to its
- * entries.  Asked as unlikely although counting is on by default: off is then a
- * no-op and nothing else, where a jump would land on an ENDBR as well.
- */
+/* On while there is a vCPU that counts, and one that measures the time to its entries. */
 DECLARE_STATIC_KEY_FALSE(kvm_exit_stats_key);
 DECLARE_STATIC_KEY_FALSE(kvm_exit_stats_entry_key);
 
@@ -41,6 +39,15 @@ int kvm_exit_stats_enable_cap(struct kvm *kvm, u64 arg);
 void kvm_exit_stats_create_debugfs(struct dentry *dir);
 void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm);
 
+/* The argument of a module parameter that is one of some words. */
+struct kvm_exit_stats_words {
+	const char *const *words;
+	size_t n;
+	unsigned int *value;	/* the number of the word */
+};
+
+extern const struct kernel_param_ops kvm_exit_stats_word_ops;
+
 #ifdef CONFIG_KVM_EXIT_STATS_COURSE
 u32 kvm_exit_stats_layout(void);
 #else
@@ -56,7 +63,7 @@ static inline u32 kvm_exit_stats_layout(void)
  */
 static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu)
 {
-	if (static_branch_unlikely(&kvm_exit_stats_key) && vcpu->exit_stats)
+	if (static_branch_likely(&kvm_exit_stats_key) && vcpu->exit_stats)
 		vcpu->exit_stats->start = rdtsc();
 }
 
@@ -64,25 +71,12 @@ static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu)
  * Latch the number of a hardware exit, flags included, and whether a nested
  * guest ran: the handler may change both.  kvm_exit_stats_handled() counts.
  */
-static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason, bool l2)
+static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason)
 {
-	if (static_branch_unlikely(&kvm_exit_stats_key) && vcpu->exit_stats)
-		exit_stats_exit(vcpu->exit_stats, reason, l2);
-}
-
-/* SVM's negative codes are below the pseudo reasons; whatever else is large is no code. */
-static __always_inline u32 kvm_exit_stats_svm_number(u64 exit_code)
-{
-	switch ((s32)exit_code) {
-	case -1:
-		return EXIT_STATS_SVM_INVALID;
-	case -2:
-		return EXIT_STATS_SVM_BUSY;
-	case -3:
-		return EXIT_STATS_SVM_IDLE;
-	default:
-		return exit_code < EXIT_STATS_SVM_BUSY ? exit_code : EXIT_STATS_BEYOND;
-	}
+	/* Read once, or the compiler reads it for all uses, and with the key off too. */
+	if (static_branch_likely(&kvm_exit_stats_key) && vcpu->exit_stats)
+		exit_stats_exit(vcpu->exit_stats, reason,
+				READ_ONCE(vcpu->arch.hflags) & HF_GUEST_MASK);
 }
 
 /*
@@ -94,7 +88,7 @@ static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu)
 {
 	struct exit_stats *s;
 
-	if (!static_branch_unlikely(&kvm_exit_stats_key))
+	if (!static_branch_likely(&kvm_exit_stats_key))
 		return;
 
 	s = vcpu->exit_stats;
@@ -112,33 +106,11 @@ static __always_inline void kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 even
 		__kvm_exit_stats_event(vcpu, event);
 }
 
-/* VMLAUNCH or VMRESUME failed, without an exit. */
-static __always_inline void kvm_exit_stats_entry_failed(struct kvm_vcpu *vcpu)
-{
-	kvm_exit_stats_event(vcpu, EXIT_STATS_ENTRY_FAILED);
-}
-
-/* KVM emulates instead of entering the guest. */
-static __always_inline void kvm_exit_stats_entry_emulated(struct kvm_vcpu *vcpu)
-{
-	kvm_exit_stats_event(vcpu, EXIT_STATS_ENTRY_EMULATED);
-}
-
 static __always_inline void kvm_exit_stats_before_entry(struct kvm_vcpu *vcpu)
 {
 	if (static_branch_unlikely(&kvm_exit_stats_entry_key) &&
 	    vcpu->kvm->arch.exit_stats.config.entry)
 		__kvm_exit_stats_event(vcpu, EXIT_STATS_BEFORE_ENTRY);
-}
-
-static __always_inline void kvm_exit_stats_block_begin(struct kvm_vcpu *vcpu)
-{
-	kvm_exit_stats_event(vcpu, EXIT_STATS_BLOCK_BEGIN);
-}
-
-static __always_inline void kvm_exit_stats_block_end(struct kvm_vcpu *vcpu)
-{
-	kvm_exit_stats_event(vcpu, EXIT_STATS_BLOCK_END);
 }
 
 /*
@@ -153,28 +125,10 @@ static __always_inline void kvm_exit_stats_user_begin(struct kvm_vcpu *vcpu, int
 	kvm_exit_stats_event(vcpu, exit ? EXIT_STATS_USER_BEGIN : EXIT_STATS_STOP_BEGIN);
 }
 
-static __always_inline void kvm_exit_stats_user_end(struct kvm_vcpu *vcpu)
-{
-	kvm_exit_stats_event(vcpu, EXIT_STATS_USER_END);
-}
-
-static __always_inline void kvm_exit_stats_sched_out(struct kvm_vcpu *vcpu)
-{
-	if (vcpu->scheduled_out)
-		kvm_exit_stats_event(vcpu, EXIT_STATS_SCHED_OUT);
-}
-
-static __always_inline void kvm_exit_stats_sched_in(struct kvm_vcpu *vcpu)
-{
-	if (vcpu->scheduled_out)
-		kvm_exit_stats_event(vcpu, EXIT_STATS_SCHED_IN);
-}
-
 /* Whether kvm_exit_stats_cpuid() is to be asked about a CPUID leaf. */
 static __always_inline bool kvm_exit_stats_is_leaf(u32 leaf)
 {
-	return static_branch_unlikely(&kvm_exit_stats_key) &&
-	       unlikely(leaf - EXIT_STATS_FIRST_LEAF <=
+	return unlikely(leaf - EXIT_STATS_FIRST_LEAF <=
 			EXIT_STATS_LAST_LEAF - EXIT_STATS_FIRST_LEAF);
 }
 
@@ -190,24 +144,13 @@ static inline void kvm_exit_stats_create_debugfs(struct dentry *dir) {}
 static inline void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm) {}
 
 static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu) {}
-static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason, bool l2) {}
-static __always_inline u32 kvm_exit_stats_svm_number(u64 exit_code) { return exit_code; }
+static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason) {}
 static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu) {}
-static __always_inline void kvm_exit_stats_entry_failed(struct kvm_vcpu *vcpu) {}
-static __always_inline void kvm_exit_stats_entry_emulated(struct kvm_vcpu *vcpu) {}
+static __always_inline void kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 event) {}
 static __always_inline void kvm_exit_stats_before_entry(struct kvm_vcpu *vcpu) {}
-static __always_inline void kvm_exit_stats_block_begin(struct kvm_vcpu *vcpu) {}
-static __always_inline void kvm_exit_stats_block_end(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_user_begin(struct kvm_vcpu *vcpu, int ret) {}
-static __always_inline void kvm_exit_stats_user_end(struct kvm_vcpu *vcpu) {}
-static __always_inline void kvm_exit_stats_sched_out(struct kvm_vcpu *vcpu) {}
-static __always_inline void kvm_exit_stats_sched_in(struct kvm_vcpu *vcpu) {}
 
-static __always_inline bool kvm_exit_stats_is_leaf(u32 leaf)
-{
-	return false;
-}
-
+static inline bool kvm_exit_stats_is_leaf(u32 leaf) { return false; }
 static inline bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx,
 					u32 *edx)
 {

@@ -17,8 +17,10 @@ use crate::view::{Kind, View};
 pub use table::parse;
 pub use vcpus::Vcpu;
 
-/// KVM's folder.
+/// KVM's folder, where it counts its exits itself.
 const KVM: &str = "sys/kernel/debug/kvm";
+/// That of the module that counts beside any other KVM.
+const VMX_EXITS: &str = "sys/kernel/debug/vmx_exits";
 /// The file for programs, of the host in KVM's folder, and of each VM in its own.
 const RAW: &str = "exit_stats_raw";
 /// The file of a VM that says what each of its vCPUs does.
@@ -29,6 +31,8 @@ const VCPUS: &str = "exit_stats_vcpus";
 pub struct Host {
     /// `/`, or a test's folder.
     root: PathBuf,
+    /// Who counts: [`KVM`] or [`VMX_EXITS`].
+    source: &'static str,
     /// Frequency of the clock of all cycles, where the kernel's table does not tell it.
     tsc_khz: u32,
 }
@@ -48,24 +52,33 @@ pub struct Vm {
 impl Host {
     /// Looks whether KVM has exit statistics here.
     pub fn open(root: &Path, cpu: &(impl CpuidReader + ?Sized)) -> Result<Self> {
-        let file = root.join(KVM).join(RAW);
-        match fs::metadata(&file) {
-            Ok(_) => Ok(Self {
+        let mut found = Err(io::ErrorKind::NotFound.into());
+        for source in [KVM, VMX_EXITS] {
+            found = fs::metadata(root.join(source).join(RAW)).map(|_| source);
+            match &found {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+                _ => break,
+            }
+        }
+        match found {
+            Ok(source) => Ok(Self {
                 root: root.into(),
+                source,
                 tsc_khz: tsc::by_cpuid(cpu),
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let kvm = root.join(KVM);
                 let why = if root.join(KVM).exists() {
-                    "KVM is loaded, but it has not the exit statistics built in"
+                    "KVM is loaded, but it does not count its exits, and nothing beside it does.\n\
+                     Load the module that does (package vmxscope-dkms): modprobe vmx_exits"
                 } else if root.join("sys/kernel/debug/bdi").exists() {
-                    "KVM is not loaded"
+                    "KVM is not loaded."
                 } else {
-                    "debugfs is not mounted on /sys/kernel/debug, or KVM is not loaded"
+                    "debugfs is not mounted on /sys/kernel/debug, or KVM is not loaded."
                 };
                 Err(Error::NoStatistics(format!(
-                    "no exit statistics on this host: there is no {}.\n{why}.",
-                    kvm.join(RAW).display()
+                    "no exit statistics on this host: there is neither {} nor {}.\n{why}",
+                    root.join(KVM).join(RAW).display(),
+                    root.join(VMX_EXITS).join(RAW).display(),
                 )))
             }
             Err(error) => Err(Error::system(
@@ -75,9 +88,17 @@ impl Host {
         }
     }
 
+    /// Who counts here.
+    pub fn counted_by(&self) -> &'static str {
+        match self.source {
+            KVM => "KVM itself",
+            _ => "vmx_exits, beside KVM",
+        }
+    }
+
     /// All VMs, by the number of their process.
     pub fn vms(&self) -> Result<Vec<Vm>> {
-        let folder = self.root.join(KVM);
+        let folder = self.root.join(self.source);
         let what = format!("cannot list {}", folder.display());
         let entries = fs::read_dir(&folder).map_err(|error| Error::system(what, error))?;
         let mut vms: Vec<Vm> = entries
@@ -90,15 +111,18 @@ impl Host {
 
     /// A folder is called after the process and its descriptor: `1234-14`.
     fn vm_of(&self, folder: &Path) -> Option<Vm> {
-        let (pid, descriptor) = folder.file_name()?.to_str()?.split_once('-')?;
+        let name = folder.file_name()?;
+        let (pid, descriptor) = name.to_str()?.split_once('-')?;
         let pid = pid.parse().ok()?;
+        // Whoever counts, vCPUs are KVM's.
+        let kvm = self.root.join(KVM).join(name);
         let _: u32 = descriptor.parse().ok()?;
         let is_vcpu =
             |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("vcpu");
         Some(Vm {
             pid,
             name: self.name_of(pid),
-            vcpus: fs::read_dir(folder).ok()?.flatten().filter(is_vcpu).count(),
+            vcpus: fs::read_dir(kvm).ok()?.flatten().filter(is_vcpu).count(),
             folder: folder.into(),
         })
     }
@@ -162,7 +186,7 @@ impl Host {
 
     /// A file of a VM, or of KVM: its name and what is in it.
     fn text(&self, vm: Option<&Vm>, name: &str) -> Result<(String, String)> {
-        let folder = vm.map_or(self.root.join(KVM), |vm| vm.folder.clone());
+        let folder = vm.map_or(self.root.join(self.source), |vm| vm.folder.clone());
         let file = folder.join(name).display().to_string();
         match fs::read_to_string(&file) {
             Ok(text) => Ok((file, text)),

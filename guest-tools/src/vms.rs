@@ -108,6 +108,7 @@ fn table(host: &Host, args: &VmsArgs, out: &mut Output<'_>) -> Result<Vec<Error>
         if views.len() == 1 && errors.is_empty() {
             writeln!(out, "No VM runs now.")?;
         }
+        writeln!(out, "Counted by {}.", host.counted_by())?;
     }
     Ok(errors)
 }

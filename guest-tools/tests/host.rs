@@ -86,17 +86,35 @@ fn a_host_without_statistics_says_what_is_missing() {
     fs::remove_file(folder.0.join("sys/kernel/debug/kvm/exit_stats_raw")).unwrap();
     let error = Host::open(&folder.0, &machine()).unwrap_err();
     assert_eq!(error.status(), 3);
-    assert!(
-        error
-            .to_string()
-            .contains("has not the exit statistics built in"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("modprobe vmx_exits"), "{error}");
     let error = Host::open(&folder.0.join("nothing"), &machine()).unwrap_err();
     assert!(
         error.to_string().contains("debugfs is not mounted"),
         "{error}"
     );
+}
+
+#[test]
+fn what_counts_beside_kvm_is_found_as_well_and_named() {
+    let other = host("beside");
+    let debugfs = other.0.join("sys/kernel/debug");
+    for name in ["", "4211-14"] {
+        let (from, to) = (
+            debugfs.join("kvm").join(name),
+            debugfs.join("vmx_exits").join(name),
+        );
+        fs::create_dir_all(&to).unwrap();
+        fs::rename(from.join("exit_stats_raw"), to.join("exit_stats_raw")).unwrap();
+    }
+    let beside = Host::open(&other.0, &machine()).unwrap();
+    assert_eq!(beside.counted_by(), "vmx_exits, beside KVM");
+    let vm = beside.find("web1").unwrap();
+    assert_eq!((vm.vcpus, beside.vms().unwrap().len()), (2, 1));
+    let folder = host("inside");
+    let inside = Host::open(&folder.0, &machine()).unwrap();
+    assert_eq!(inside.counted_by(), "KVM itself");
+    let figures = |host: &Host| host.read(Some(&host.find("web1").unwrap())).unwrap().total;
+    assert_eq!(figures(&beside), figures(&inside));
 }
 
 #[test]

@@ -107,11 +107,33 @@ fn no_size_cuts_a_figure_and_none_is_too_small_or_too_large() {
     large.update(view);
     for mut model in [large, model()] {
         let whole = figures_of(&model);
-        for (width, height) in [(30, 12), (45, 12), (60, 19), (80, 19), (97, 19), (300, 100)] {
+        for (width, height) in [
+            (30, 12),
+            (45, 12),
+            (57, 19),
+            (58, 19),
+            (59, 19),
+            (60, 19),
+            (61, 19),
+            (80, 19),
+            (97, 19),
+            (300, 100),
+        ] {
             let screen = screen(&model, width, height);
             let lines = screen.lines().skip_while(|line| !line.contains("reason"));
             let rows: Vec<&str> = lines.skip(1).take(model.lines().len()).collect();
             assert!(!rows.is_empty(), "{width}: {screen}");
+            let head = screen.lines().find(|line| line.contains("reason")).unwrap();
+            for title in head
+                .split("  ")
+                .map(str::trim)
+                .filter(|title| !title.is_empty())
+            {
+                let known = [
+                    "no.", "reason", "exits", "exits/s", "time", "average", "of time",
+                ];
+                assert!(known.contains(&title), "{title} at {width}: {screen}");
+            }
             for row in rows {
                 // Bars and names are no figures.
                 let words = row.split([' ', '\u{2588}']);

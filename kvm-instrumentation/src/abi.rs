@@ -23,10 +23,10 @@ pub const SIGNATURE: [u32; 3] = [
     u32::from_le_bytes(*b"tats"),
 ];
 
-/// Bit 16 of EAX of [`DISCOVERY`]: the figures are the whole host's. Version 1 only.
-pub const HOST_SCOPE: u32 = 1 << 16;
 /// Bit 17 of EAX of [`DISCOVERY`]: there are histograms.
 pub const HISTOGRAMS: u32 = 1 << 17;
+/// Bit 24 of EAX of [`DISCOVERY`]: it counts beside KVM, not inside it.
+pub const BESIDE: u32 = 1 << 24;
 /// First bit of the processor's vendor in EAX of [`DISCOVERY`].
 pub const VENDOR_SHIFT: u32 = 20;
 
@@ -141,11 +141,6 @@ impl Layout {
         let roles = ROLES.get(self as usize)?;
         *roles.get(leaf.wrapping_sub(FIRST) as usize)?
     }
-
-    /// Returns the leaf that has `role` in this layout.
-    pub fn leaf(self, role: Role) -> Option<u32> {
-        (FIRST..=FIRST | 3).find(|&leaf| self.role(leaf) == Some(role))
-    }
 }
 
 /// ECX of leaf [`EXTENSION`].
@@ -168,11 +163,6 @@ impl Selector {
             field: (ecx >> 16) & 0x7fff,
             snapshot: ecx >> 31 != 0,
         }
-    }
-
-    /// Makes ECX; bits that do not fit are cut off.
-    pub const fn encode(self) -> u32 {
-        (self.reason & 0xffff) | ((self.field & 0x7fff) << 16) | ((self.snapshot as u32) << 31)
     }
 }
 

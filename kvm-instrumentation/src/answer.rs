@@ -10,7 +10,7 @@
 
 use crate::abi::{self, Layout, Regs, Role, Selector, State};
 use crate::counters::{join_field, slot, View};
-use crate::reason::Vendor;
+use crate::vendor::Vendor;
 
 /// What answers depend on besides the counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,8 +30,10 @@ pub struct Config {
     pub hist: bool,
     /// The time from handling to entry is measured.
     pub entry: bool,
+    /// It counts beside KVM, which keeps some of it to itself: see [`Config::hides`].
+    pub beside: bool,
     /// Zero.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
 }
 
 impl Config {
@@ -44,11 +46,19 @@ impl Config {
         let slot = slot(number);
         let word = self.enabled.get(slot >> 6);
         let enabled = word.is_some_and(|word| (word >> (slot & 63)) & 1 != 0);
-        match self.vendor().get(number) {
-            None => State::Undefined,
-            Some(_) if enabled || exits != 0 => State::Enabled,
-            Some(_) => State::NotEnabled,
+        match self.vendor().defines(number) {
+            false => State::Undefined,
+            true if enabled || exits != 0 => State::Enabled,
+            true => State::NotEnabled,
         }
+    }
+
+    /// Returns whether only KVM could tell: entries that failed or had to be emulated, and
+    /// what SVM's VMCB intercepts.
+    fn hides(&self, reason: u32, field: u32) -> bool {
+        self.beside
+            && (matches!(reason, abi::FAILED | abi::EMULATED)
+                || (field == abi::STATE && self.vendor() == Vendor::Svm))
     }
 
     fn discovery(&self, subleaf: u32) -> Regs {
@@ -60,6 +70,7 @@ impl Config {
                     eax: abi::VERSION
                         | ((self.layout & 0xff) << 8)
                         | if self.hist { abi::HISTOGRAMS } else { 0 }
+                        | if self.beside { abi::BESIDE } else { 0 }
                         | ((vendor as u32) << abi::VENDOR_SHIFT),
                     ebx,
                     ecx,
@@ -67,14 +78,17 @@ impl Config {
                 }
             }
             1 => {
-                let last = vendor.reasons().last();
                 let unless = |served, fields| if served { 0 } else { fields };
                 Regs {
-                    eax: last.map_or(0, |reason| u32::from(reason.number).wrapping_add(1)),
+                    eax: vendor
+                        .numbers()
+                        .last()
+                        .map_or(0, |last| last.wrapping_add(1)),
                     ebx: self.tsc_khz,
                     ecx: 0xfff
                         & !unless(self.hist, (1 << abi::MIN) | (1 << abi::MAX))
-                        & !unless(self.hist && self.entry, 1 << abi::ENTRY),
+                        & !unless(self.hist && self.entry, 1 << abi::ENTRY)
+                        & !unless(!self.hides(0, abi::STATE), 1 << abi::STATE),
                     edx: if self.hist { abi::BUCKETS } else { 0 },
                 }
             }
@@ -107,9 +121,9 @@ pub fn answer(
             else {
                 return false;
             };
-            let of_reason = |field| match config.vendor().get(subleaf) {
-                Some(_) => value(subleaf, field),
-                None => None,
+            let of_reason = |field| match config.vendor().defines(subleaf) {
+                true => value(subleaf, field),
+                false => None,
             };
             let (exits, cycles) = match role {
                 Role::Total => (Some(total(abi::EXITS)), Some(total(abi::CYCLES))),
@@ -140,6 +154,7 @@ fn extension(
     let Selector { reason, field, .. } = selector;
     match field {
         abi::SNAPSHOT => Some(set.set.generation()),
+        _ if config.hides(reason, field) => None,
         abi::STATE if reason >= abi::BEYOND => None,
         abi::STATE => {
             let exits = set.value(reason, abi::EXITS).unwrap_or(0);

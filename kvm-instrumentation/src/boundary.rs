@@ -6,22 +6,13 @@
 //! Everything behind the pointers is of atomic words where another thread may
 //! write meanwhile, so shared references are enough.
 
-use core::ffi::CStr;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::answer::{answer, Config};
-use crate::clock::Event;
 use crate::counters::{slot, Set, View};
 use crate::hist::Hist;
-use crate::reason::Vendor;
+use crate::vendor::Vendor;
 use crate::{abi, c};
-
-/// Returns what C calls a string. The kernel's `char` is unsigned, unlike Rust's here.
-fn c_string(string: Option<&'static CStr>) -> *const c::c_char {
-    string.map_or(core::ptr::null(), |string| {
-        string.to_bytes_with_nul().as_ptr().cast()
-    })
-}
 
 /// Returns a set and its histograms, or `None` for null.
 ///
@@ -60,8 +51,7 @@ pub unsafe extern "C" fn exit_stats_handled(
 #[no_mangle]
 pub unsafe extern "C" fn exit_stats_event(s: *mut c::exit_stats, event: u32, tsc: u64) {
     // SAFETY: `s` is valid by the requirement of this function.
-    let view = unsafe { view(s) };
-    if let Some((View { set, hist }, event)) = view.zip(Event::from_number(event)) {
+    if let Some(View { set, hist }) = unsafe { view(s) } {
         set.event(hist, event, tsc);
     }
 }
@@ -143,25 +133,13 @@ pub unsafe extern "C" fn exit_stats_value(
 /// Returns the number of the vendor's n-th reason, or `EXIT_STATS_TOTAL` after the last.
 #[no_mangle]
 pub extern "C" fn exit_stats_reason(vendor: u32, n: u32) -> u32 {
-    let reasons = Vendor::from_number(vendor).map_or(&[][..], Vendor::reasons);
-    let reason = reasons.get(n as usize);
-    reason.map_or(abi::TOTAL, |reason| reason.number.into())
+    let vendor = Vendor::from_number(vendor);
+    let reason = vendor.and_then(|vendor| vendor.numbers().nth(n as usize));
+    reason.unwrap_or(abi::TOTAL)
 }
 
 /// Returns the slot of a number, which is its bit of `enabled`; `EXIT_STATS_SLOTS` is none.
 #[no_mangle]
 pub extern "C" fn exit_stats_slot(reason: u32) -> u32 {
     slot(reason) as u32
-}
-
-/// Returns the manual's name of a reason, or null.
-#[no_mangle]
-pub extern "C" fn exit_stats_reason_name(vendor: u32, reason: u32) -> *const c::c_char {
-    c_string(Vendor::from_number(vendor).and_then(|vendor| vendor.name(reason)))
-}
-
-/// Returns a reason's name as an identifier, or null.
-#[no_mangle]
-pub extern "C" fn exit_stats_reason_symbol(vendor: u32, reason: u32) -> *const c::c_char {
-    c_string(Vendor::from_number(vendor).and_then(|vendor| vendor.symbol(reason)))
 }

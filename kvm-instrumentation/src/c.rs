@@ -5,8 +5,6 @@
 //! A test puts bindgen's reading of the header in the place of this file, and so
 //! holds each signature, layout and number of ours against it.
 
-pub(crate) use core::ffi::c_char;
-
 pub(crate) use crate::abi::Regs as exit_stats_regs;
 pub(crate) use crate::answer::Config as exit_stats_config;
 pub(crate) use crate::counters::Set as exit_stats;
@@ -16,8 +14,8 @@ pub(crate) use crate::hist::Hist as exit_stats_hist;
 const _: () = {
     use core::mem::{offset_of, size_of};
 
-    assert!(size_of::<exit_stats>() == 3840);
-    assert!(offset_of!(exit_stats, reason) == 56);
+    assert!(size_of::<exit_stats>() == 3712);
+    assert!(offset_of!(exit_stats, latest) == 56);
     assert!(offset_of!(exit_stats, rows) == 256);
     assert!(size_of::<exit_stats_hist>() == 12544);
     assert!(size_of::<exit_stats_config>() == 48);

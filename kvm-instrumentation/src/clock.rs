@@ -25,207 +25,164 @@
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::abi;
-use crate::counters::{add, Row, Set, AWAY, BLOCKED, CYCLES, DROPPED, EXITS, GUEST, L2, USER};
+use crate::counters::{
+    add, Row, Set, AWAY, BLOCKED, CYCLES, DROPPED, EXITS, GUEST, L2, ROWS, USER,
+};
 use crate::hist::{record, Hist, ENTRY};
+use crate::vendor::DIRECT;
 
-/// What the vCPU does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum Phase {
+/// What the vCPU does, in bits 23:16 of a set's latest exit.
+pub mod phase {
     /// It has not entered the guest yet.
-    New = 0,
+    pub const NEW: u32 = 0;
     /// It is in the guest, or on the way there.
-    Guest = 1,
+    pub const GUEST: u32 = 1 << 16;
     /// An exit is being handled. C sets this.
-    Handling = 2,
+    pub const HANDLING: u32 = 2 << 16;
     /// It sleeps or polls.
-    Blocked = 3,
+    pub const BLOCKED: u32 = 3 << 16;
     /// `KVM_RUN` has returned.
-    User = 4,
-}
+    pub const USER: u32 = 4 << 16;
+    /// Flag of an exit that is being handled: it was taken from a nested guest.
+    pub const FROM_L2: u32 = 1 << 24;
 
-/// Flag of [`Phase::Handling`]: the exit was taken from a nested guest.
-pub(crate) const FROM_L2: u16 = 1 << 8;
-
-impl Phase {
-    fn from_number(number: u16) -> Self {
-        match number & !FROM_L2 {
-            1 => Self::Guest,
-            2 => Self::Handling,
-            3 => Self::Blocked,
-            4 => Self::User,
-            _ => Self::New,
-        }
-    }
+    pub(super) const ALL: u32 = 0xff << 16;
 }
 
 /// A rarer event; see `exit_stats_event()` in the header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Event {
+pub mod event {
     /// The vCPU starts to sleep or to poll.
-    BlockBegin = 0,
+    pub const BLOCK_BEGIN: u32 = 0;
     /// It runs on.
-    BlockEnd = 1,
+    pub const BLOCK_END: u32 = 1;
     /// `KVM_RUN` returns because of the latest exit.
-    UserBegin = 2,
+    pub const USER_BEGIN: u32 = 2;
     /// `KVM_RUN` returns for another reason, as a signal.
-    StopBegin = 3,
+    pub const STOP_BEGIN: u32 = 3;
     /// `KVM_RUN` was called again, and what the VMM had to complete is completed.
-    UserEnd = 4,
+    pub const USER_END: u32 = 4;
     /// The thread is scheduled out.
-    SchedOut = 5,
+    pub const SCHED_OUT: u32 = 5;
     /// The thread is scheduled in.
-    SchedIn = 6,
+    pub const SCHED_IN: u32 = 6;
     /// The guest is about to be entered.
-    Entry = 7,
+    pub const BEFORE_ENTRY: u32 = 7;
     /// An entry failed before the guest ran.
-    EntryFailed = 8,
+    pub const ENTRY_FAILED: u32 = 8;
     /// An entry had to be emulated.
-    EntryEmulated = 9,
+    pub const ENTRY_EMULATED: u32 = 9;
 }
 
-impl Event {
-    /// All events, by number.
-    pub const ALL: [Self; 10] = [
-        Self::BlockBegin,
-        Self::BlockEnd,
-        Self::UserBegin,
-        Self::StopBegin,
-        Self::UserEnd,
-        Self::SchedOut,
-        Self::SchedIn,
-        Self::Entry,
-        Self::EntryFailed,
-        Self::EntryEmulated,
-    ];
-
-    /// Returns the event of this number.
-    pub fn from_number(number: u32) -> Option<Self> {
-        Self::ALL.get(number as usize).copied()
-    }
-}
-
-/// Counts an exit without a time.
-#[cold]
-#[inline(never)]
-fn drop_timing(row: &Row) {
-    add(&row[DROPPED], 1);
-}
+const LAST_ROW: u8 = ROWS as u8 - 1;
 
 impl Set {
-    /// Latches a hardware exit, as `exit_stats_exit()` of the header does in C.
-    pub fn exit(&self, reason: u32, l2: bool, tsc: u64) {
-        self.start.store(tsc, Relaxed);
-        // Bits 31:16 are flags: bus lock, enclave mode, failed entry.
-        self.reason.store(reason as u16, Relaxed);
-        let flag = if l2 { FROM_L2 } else { 0 };
-        self.phase.store(Phase::Handling as u16 | flag, Relaxed);
-    }
-
-    #[inline(always)]
-    fn enter(&self, phase: Phase) {
-        self.phase.store(phase as u16, Relaxed);
-    }
-
     /// Counts and times the latest exit: it has been handled.
     ///
-    /// What is rare is apart, so that an exit from L1 does nothing for it.
+    /// What is rare is apart, so that an exit from L1 does nothing for it: one comparison
+    /// tells that an exit is being handled, from L1, and that its number is its slot.
     #[inline(always)]
     pub fn handled(&self, hist: Option<&Hist>, tsc: u64) {
-        if self.phase.load(Relaxed) != Phase::Handling as u16 {
-            return self.handled_otherwise(hist, tsc);
-        }
-        match self.row_at(self.reason.load(Relaxed)) {
-            0 => self.handled_first(hist, tsc),
-            row => self.count(hist, tsc, row),
+        let latest = self.latest.load(Relaxed).wrapping_sub(phase::HANDLING);
+        let row = match latest as usize {
+            slot @ 0..DIRECT => self.map[slot].load(Relaxed),
+            _ => 0,
+        };
+        match row {
+            1..=LAST_ROW => self.count(hist, latest, row.into(), tsc),
+            _ => self.handled_otherwise(hist, tsc),
         }
     }
 
-    #[inline(always)]
-    fn count(&self, hist: Option<&Hist>, tsc: u64, number: usize) {
-        self.enter(Phase::Guest);
-        let Some(row) = self.rows.get(number) else {
-            return;
-        };
-        add(&row[EXITS], 1);
-        let (mark, start) = (self.mark.load(Relaxed), self.start.load(Relaxed));
-        self.mark.store(tsc, Relaxed);
-        let Some(guest) = start.checked_sub(mark) else {
-            return drop_timing(row);
-        };
-        let cycles = tsc.wrapping_sub(start);
-        if tsc <= start {
-            return drop_timing(row);
-        }
-        add(&row[CYCLES], cycles);
-        add(&row[GUEST], guest);
-        if let Some(row) = hist.and_then(|hist| hist.rows.get(number)) {
-            record(row, cycles);
-        }
-    }
-
-    /// Counts an exit of a reason that has no row yet, or none of its own.
+    /// Counts that the latest exit has no time.
     #[cold]
     #[inline(never)]
-    fn handled_first(&self, hist: Option<&Hist>, tsc: u64) {
-        self.count(hist, tsc, self.row_of(self.reason.load(Relaxed)));
+    fn drop_timing(&self, row: usize) {
+        if let Some(row) = self.rows.get(row) {
+            add(&row[DROPPED], 1);
+        }
     }
 
-    /// Counts an exit from L2.
+    /// Counts what is not from L1, or has no row yet, or none of its own.
     #[cold]
     #[inline(never)]
     fn handled_otherwise(&self, hist: Option<&Hist>, tsc: u64) {
-        if self.phase.load(Relaxed) != Phase::Handling as u16 | FROM_L2 {
+        let latest = self.latest.load(Relaxed);
+        if latest & phase::ALL != phase::HANDLING {
             return;
         }
-        let number = self.row_of(self.reason.load(Relaxed));
-        self.count(hist, tsc, number);
-        if let Some(row) = self.rows.get(number) {
+        let number = latest & 0xffff;
+        let row = self.row_of(number);
+        self.count(hist, number, row, tsc);
+        if let Some(row) = self.rows.get(row).filter(|_| latest & phase::FROM_L2 != 0) {
             add(&row[L2], 1);
         }
     }
 
-    /// Records a rarer event.
-    pub fn event(&self, hist: Option<&Hist>, event: Event, tsc: u64) {
-        use Phase::{Blocked, Guest, Handling, New, User};
+    #[inline(always)]
+    fn count(&self, hist: Option<&Hist>, number: u32, row: usize, tsc: u64) {
+        self.latest.store(number | phase::GUEST, Relaxed);
+        let Some(counters) = self.rows.get(row) else {
+            return;
+        };
+        add(&counters[EXITS], 1);
+        let (mark, start) = (self.mark.load(Relaxed), self.start.load(Relaxed));
+        self.mark.store(tsc, Relaxed);
+        let Some(guest) = start.checked_sub(mark) else {
+            return self.drop_timing(row);
+        };
+        let cycles = tsc.wrapping_sub(start);
+        if tsc <= start {
+            return self.drop_timing(row);
+        }
+        add(&counters[CYCLES], cycles);
+        add(&counters[GUEST], guest);
+        if let Some(row) = hist.and_then(|hist| hist.rows.get(row)) {
+            record(row, cycles);
+        }
+    }
 
-        let begin = |phase| {
+    /// Records a rarer event.
+    pub fn event(&self, hist: Option<&Hist>, event: u32, tsc: u64) {
+        use event::*;
+        use phase::{BLOCKED as ASLEEP, GUEST as IN_GUEST, HANDLING, NEW, USER as IN_USER};
+
+        let latest = self.latest.load(Relaxed);
+        let (number, phase) = (latest & 0xffff, latest & phase::ALL);
+        let go_on = |number, phase| self.latest.store(number | phase, Relaxed);
+        let pause = |number, phase| {
             self.since.store(tsc, Relaxed);
-            self.enter(phase);
+            go_on(number, phase);
         };
-        let entry = |counter| {
-            add(counter, 1);
-            // What comes now is no exit's doing.
-            self.reason.store(abi::BEYOND as u16, Relaxed);
-        };
-        match (event, Phase::from_number(self.phase.load(Relaxed))) {
-            (Event::EntryFailed, _) => entry(&self.failed),
-            (Event::EntryEmulated, _) => entry(&self.emulated),
-            (Event::BlockEnd | Event::UserEnd | Event::Entry, New) => {
+        // What comes after these is no exit's doing, so it is BEYOND's.
+        match (event, phase) {
+            (ENTRY_FAILED, _) => {
+                add(&self.failed, 1);
+                go_on(abi::BEYOND, phase);
+            }
+            (ENTRY_EMULATED, _) => {
+                add(&self.emulated, 1);
+                go_on(abi::BEYOND, phase);
+            }
+            (STOP_BEGIN, IN_GUEST) => pause(abi::BEYOND, IN_USER),
+            (USER_BEGIN, IN_GUEST) => pause(number, IN_USER),
+            (BLOCK_BEGIN, IN_GUEST) => pause(number, ASLEEP),
+            (SCHED_OUT, IN_GUEST | HANDLING) => self.since.store(tsc, Relaxed),
+            (SCHED_IN, IN_GUEST | HANDLING) => self.resume(number, AWAY, tsc),
+            (BLOCK_END, ASLEEP) => {
+                go_on(number, IN_GUEST);
+                self.resume(number, BLOCKED, tsc);
+            }
+            (USER_END, IN_USER) => {
+                go_on(number, IN_GUEST);
+                self.resume(number, USER, tsc);
+            }
+            (BLOCK_END | USER_END | BEFORE_ENTRY, NEW) => {
                 self.first.store(tsc, Relaxed);
                 self.mark.store(tsc, Relaxed);
             }
-            (Event::SchedOut, Guest | Handling) => self.since.store(tsc, Relaxed),
-            (Event::SchedIn, Guest | Handling) => self.resume(AWAY, tsc),
-            (Event::BlockBegin, Guest) => begin(Blocked),
-            (Event::BlockEnd, Blocked) => {
-                self.enter(Guest);
-                self.resume(BLOCKED, tsc);
-            }
-            (Event::UserBegin, Guest) => begin(User),
-            (Event::StopBegin, Guest) => {
-                self.reason.store(abi::BEYOND as u16, Relaxed);
-                begin(User);
-            }
-            (Event::UserEnd, User) => {
-                self.enter(Guest);
-                self.resume(USER, tsc);
-            }
-            (Event::Entry, Guest) => {
-                let row = self.row_of(self.reason.load(Relaxed));
+            (BEFORE_ENTRY, IN_GUEST) => {
+                let row = hist.and_then(|hist| hist.rows.get(self.row_of(number)));
                 let stretch = tsc.checked_sub(self.mark.load(Relaxed));
-                let row = hist.and_then(|hist| hist.rows.get(row));
                 if let Some((row, stretch)) = row.zip(stretch) {
                     add(&row[ENTRY], stretch);
                     self.mark.store(tsc, Relaxed);
@@ -236,13 +193,13 @@ impl Set {
     }
 
     /// Ends what interrupted the phase, and charges it to an account of the latest exit.
-    fn resume(&self, account: usize, tsc: u64) {
+    fn resume(&self, number: u32, account: usize, tsc: u64) {
         let since = self.since.load(Relaxed);
         self.since.store(0, Relaxed);
         let Some(stretch) = tsc.checked_sub(since).filter(|_| since != 0) else {
             return;
         };
-        let row: Option<&Row> = self.rows.get(self.row_of(self.reason.load(Relaxed)));
+        let row: Option<&Row> = self.rows.get(self.row_of(number));
         if let Some(account) = row.and_then(|row| row.get(account)) {
             add(account, stretch);
         }

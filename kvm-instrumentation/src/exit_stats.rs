@@ -15,6 +15,4 @@ mod c;
 pub mod clock;
 pub mod counters;
 pub mod hist;
-pub mod reason;
-mod svm;
-mod vmx;
+pub mod vendor;

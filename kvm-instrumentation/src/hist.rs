@@ -19,72 +19,63 @@ use core::sync::atomic::{
 use crate::abi;
 use crate::counters::{add, ROWS};
 
+/// Words of a row.
 pub(crate) const WORDS: usize = BUCKETS + abi::BUCKETS as usize;
 
 // What the words of a row are.
+/// The complement of the smallest time, so that 0 is none and it only grows.
 pub(crate) const MIN: usize = 0;
 pub(crate) const MAX: usize = 1;
 pub(crate) const ENTRY: usize = 2;
 /// The handling time of the latest exit, whose bucket was not raised yet; 0 is none.
 pub(crate) const LATEST: usize = 3;
-pub(crate) const BUCKETS: usize = 4;
+/// Where a row's first exit, before which there was none, is counted to no effect.
+const NONE: usize = 4;
+pub(crate) const BUCKETS: usize = 5;
+
+/// The histogram of a row.
+pub(crate) type Row = [AtomicU64; WORDS];
 
 /// The histograms of a set of counters; valid when zeroed.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Hist {
-    pub(crate) rows: [[AtomicU64; WORDS]; ROWS],
-}
-
-impl Default for Hist {
-    fn default() -> Self {
-        Self {
-            rows: [const { [const { AtomicU64::new(0) }; WORDS] }; ROWS],
-        }
-    }
+    pub(crate) rows: [Row; ROWS],
 }
 
 /// Returns the bucket of a time: k for `[2^k, 2^(k+1))`. A time never is 0.
-#[inline(always)]
 pub const fn bucket_of(cycles: u64) -> u32 {
     // The position of the highest bit: one BSR instruction.
     (cycles | 1).leading_zeros() ^ 63
 }
 
-/// Returns the word of a row that counts exits of this time.
+/// Returns the word of a row that counts exits of this time; [`NONE`] for 0.
 #[inline(always)]
 pub(crate) fn word_of(cycles: u64) -> usize {
-    BUCKETS + bucket_of(cycles).min(abi::BUCKETS - 1) as usize
+    NONE + bucket_of(cycles.wrapping_mul(2)) as usize
 }
 
 /// Records an exit that was handled in `cycles`. One writer only.
 #[inline(always)]
-pub(crate) fn record(row: &[AtomicU64; WORDS], cycles: u64) {
+pub(crate) fn record(row: &Row, cycles: u64) {
+    let raise = |word: usize, to: u64| {
+        if to > row[word].load(Relaxed) {
+            row[word].store(to, Relaxed);
+        }
+    };
     let before = row[LATEST].load(Relaxed);
     row[LATEST].store(cycles, Release);
-    let Some((_, buckets)) = row.split_first_chunk::<BUCKETS>() else {
-        return;
-    };
-    if before == 0 {
-        row[MIN].store(cycles, Relaxed);
-        row[MAX].store(cycles, Relaxed);
-        return;
-    }
-    if cycles > row[MAX].load(Relaxed) {
-        row[MAX].store(cycles, Relaxed);
-    }
-    if cycles < row[MIN].load(Relaxed) {
-        row[MIN].store(cycles, Relaxed);
-    }
-    if let Some(bucket) = buckets.get(bucket_of(before).min(abi::BUCKETS - 1) as usize) {
-        add(bucket, 1);
+    raise(MIN, !cycles);
+    raise(MAX, cycles);
+    match row.get(word_of(before)) {
+        Some(bucket) => add(bucket, 1),
+        None => add_to_last(row),
     }
 }
 
-impl Hist {
-    /// Empties it.
-    pub(crate) fn clear(&self) {
-        let cells = self.rows.iter().flatten();
-        cells.for_each(|cell| cell.store(0, Relaxed));
-    }
+/// Counts what took 2^24 cycles or more, some milliseconds.
+#[cold]
+#[inline(never)]
+fn add_to_last(row: &Row) {
+    add(&row[WORDS - 1], 1);
 }

@@ -8,7 +8,24 @@
 
 use crate::abi::{self, Layout, Regs, Role, Selector, State};
 use crate::counters::{slot, SLOTS};
-use crate::reason::Vendor;
+use crate::vendor::Vendor;
+
+/// Bit 16 of EAX of [`abi::DISCOVERY`]: the figures are the whole host's. Version 1 only.
+const HOST_SCOPE: u32 = 1 << 16;
+
+impl Layout {
+    /// Returns the leaf that has `role` in this layout.
+    pub fn leaf(self, role: Role) -> Option<u32> {
+        (abi::FIRST..=abi::FIRST | 3).find(|&leaf| self.role(leaf) == Some(role))
+    }
+}
+
+impl Selector {
+    /// Makes ECX; bits that do not fit are cut off.
+    pub const fn encode(self) -> u32 {
+        (self.reason & 0xffff) | ((self.field & 0x7fff) << 16) | ((self.snapshot as u32) << 31)
+    }
+}
 
 /// Something that executes CPUID: the processor, or a test's model of it.
 pub trait CpuidReader {
@@ -154,7 +171,7 @@ impl<T: CpuidReader> Reader<T> {
         let size = cpu.cpuid(abi::DISCOVERY, 1);
         let interface = Interface {
             layout,
-            host_scope: eax & abi::HOST_SCOPE != 0,
+            host_scope: eax & HOST_SCOPE != 0,
             vendor,
             reasons: size.eax,
             tsc_khz: size.ebx,

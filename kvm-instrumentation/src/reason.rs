@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Why a guest exits: the numbers that the processor's vendor defines.
+//! Why a guest exits: the names of the numbers that the processor's vendor defines.
+//!
+//! Not part of the kernel's object, which needs no names: the kernel has its own.
 
 #![forbid(unsafe_code)]
 
 use core::ffi::CStr;
 
-use crate::counters::{slot, SLOTS};
+use crate::vendor::{slot, SLOTS};
 use crate::{abi, svm, vmx};
+
+pub use crate::vendor::Vendor;
 
 /// Numbers that the SDM's table covers: 0 to the newest that it defines, 85.
 pub const COUNT: usize = 86;
@@ -15,7 +19,7 @@ pub const COUNT: usize = 86;
 /// What the vendor's manual defines under one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// Of VMX: bits 15:0 of the exit-reason field; of SVM: see [`svm`].
+    /// See [`crate::vendor`].
     pub number: u16,
     /// Linux's name, without `EXIT_REASON_` or `SVM_EXIT_`.
     pub symbol: &'static CStr,
@@ -23,23 +27,7 @@ pub struct Reason {
     pub name: &'static CStr,
 }
 
-/// Whose numbers the exit reasons are; the value is what the discovery leaf states.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Vendor {
-    /// Intel's VMX.
-    #[default]
-    Vmx = 0,
-    /// AMD's SVM.
-    Svm = 1,
-}
-
 impl Vendor {
-    /// Returns the vendor of this number.
-    pub fn from_number(number: u32) -> Option<Self> {
-        [Self::Vmx, Self::Svm].get(number as usize).copied()
-    }
-
     /// Returns all reasons that the vendor defines, by number.
     pub fn reasons(self) -> &'static [Reason] {
         match self {

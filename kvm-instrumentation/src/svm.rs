@@ -2,8 +2,7 @@
 
 //! The exit codes of AMD's SVM (AMD64 APM volume 2, appendix C).
 //!
-//! A number is the low 16 bits of the exit code. The three negative codes are 0xfff0 to
-//! 0xfff2 here, below the pseudo reasons. A symbol is what Linux calls the code.
+//! A symbol is what Linux calls the code.
 
 #![forbid(unsafe_code)]
 

@@ -4,7 +4,7 @@
 mod vm;
 
 use exit_stats::abi::{self, Layout, Regs, Role, Selector};
-use exit_stats::clock::Event;
+use exit_stats::clock::event;
 use exit_stats::counters::ROWS;
 use exit_stats::reason::{self, Vendor};
 use proptest::prelude::*;
@@ -300,9 +300,9 @@ fn a_total_is_the_sum_of_its_parts_and_nothing_is_dropped() {
         }
     }
     for vcpu in &vm.vcpus {
-        vcpu.event(Event::EntryFailed, 0);
-        vcpu.event(Event::EntryEmulated, 0);
-        vcpu.event(Event::EntryEmulated, 0);
+        vcpu.event(event::ENTRY_FAILED, 0);
+        vcpu.event(event::ENTRY_EMULATED, 0);
+        vcpu.event(event::ENTRY_EMULATED, 0);
     }
     for _ in 0..2 {
         vm.select(0, abi::SNAPSHOT, false);

@@ -105,7 +105,7 @@ impl Build {
             .allowlist_item("exit_stats_.*")
             .allowlist_item("EXIT_STATS_.*")
             .layout_tests(false)
-            .raw_line("#![allow(warnings)]\npub(crate) use core::ffi::c_char;")
+            .raw_line("#![allow(warnings)]")
             .generate()
             .map_err(|error| error.to_string())?;
         bindings

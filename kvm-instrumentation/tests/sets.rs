@@ -4,7 +4,7 @@
 mod vm;
 
 use exit_stats::abi::{self, BUCKET, CYCLES, DROPPED, EXITS, MAX, MIN};
-use exit_stats::clock::Event;
+use exit_stats::clock::event;
 use exit_stats::hist::bucket_of;
 use exit_stats::reason::Vendor;
 use proptest::prelude::*;
@@ -27,7 +27,7 @@ fn a_bucket_holds_its_octave_exactly_and_the_last_all_that_is_longer() {
     let mut expected = vec![0; 24];
     for k in 0..62 {
         for n in 0..=k {
-            vcpu.set.event(None, Event::UserEnd, 1);
+            vcpu.set.event(None, event::USER_END, 1);
             vcpu.exit(48, false, 1 << 62, (1 << k) + n.min((1 << k) - 1));
             expected[(k as usize).min(23)] += 1;
             vcpu.exit(1, false, 0, 0);
@@ -70,11 +70,11 @@ fn a_baseline_is_taken_away_and_never_below_zero() {
     let (vcpu, base) = (Counted::vmx(), Counted::vmx());
     vcpu.exit(10, true, 1, 5);
     vcpu.exit(12, true, 10, 7);
-    vcpu.event(Event::EntryFailed, 0);
-    vcpu.event(Event::EntryEmulated, 0);
+    vcpu.event(event::ENTRY_FAILED, 0);
+    vcpu.event(event::ENTRY_EMULATED, 0);
     base.view().add(vcpu.view());
     vcpu.exit(10, true, 100, 100);
-    vcpu.event(Event::EntryEmulated, 0);
+    vcpu.event(event::ENTRY_EMULATED, 0);
     let view = Counted::vmx();
     view.view().add(vcpu.view());
     view.view().subtract(base.view());

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from vmxlab import mirror
 from vmxlab.errors import UNFIT, UNREACHABLE, UNVERIFIED, LabError, disk_full, writing
 from vmxlab.progress import Step
 
@@ -31,9 +32,6 @@ KEYRINGS = tuple(
     Path(f"/usr/share/keyrings/debian-archive-keyring.{end}") for end in ("gpg", "pgp")
 )
 FULL = 1 << 20  # bytes: with less than this, nothing more can be fetched
-KNOWN_SUITE = re.compile(
-    r"(old)*(stable|testing)|sid|unstable|bullseye|bookworm|trixie|forky|duke"
-)
 
 CONFIG = """\
 Dir::Etc::SourceList "{home}/debian.sources";
@@ -83,66 +81,6 @@ def keyring() -> Path:
     )
 
 
-def mirrors(etc: Path = Path("/etc/apt")) -> tuple[str, str]:
-    """The Debian archive and its security archive: VMXSCOPE_MIRROR, or the machine's own.
-
-    Where the machine has no Debian archive among its package sources, the one
-    that its mmdebstrap would take by default. The security archive may be empty.
-    """
-    named = os.environ.get("VMXSCOPE_MIRROR", "").split()
-    if named:
-        return named[0], named[1] if len(named) > 1 else ""
-    main = security = ""
-    for uri, suites in _machine_sources(etc):
-        for suite in suites.split():
-            if not KNOWN_SUITE.match(suite) or not re.match(r"https?://|file:|mirror\+", uri):
-                continue
-            if suite.endswith(("-security", "/updates")):
-                security = security or uri
-            else:
-                main = main or uri
-    main = main or _mmdebstrap_mirror()
-    if not main:
-        raise LabError(
-            "this machine's package sources name no Debian archive",
-            'Name one: VMXSCOPE_MIRROR="URL [SECURITY-URL]", as an apt source has it.',
-            UNFIT,
-        )
-    return main, security
-
-
-def _machine_sources(etc: Path) -> Iterable[tuple[str, str]]:
-    files = [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))]
-    for path in files:
-        try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        if path.suffix == ".list":
-            for line in text.splitlines():
-                if entry := re.match(r"deb\s+(?:\[.*?\]\s+)?(\S+)\s+(\S+)", line):
-                    yield entry[1].rstrip("/"), entry[2]
-        elif path.suffix == ".sources":
-            for stanza in re.split(r"\n\s*\n", text):
-                uris = re.search(r"^URIs:\s*(\S+)", stanza, re.M | re.I)
-                suites = re.search(r"^Suites:\s*(.+)", stanza, re.M | re.I)
-                if uris and suites and not re.search(r"^Enabled:\s*no", stanza, re.M | re.I):
-                    yield uris[1].rstrip("/"), suites[1]
-
-
-def _mmdebstrap_mirror() -> str:
-    """The archive that mmdebstrap writes into the sources of a root it makes."""
-    if not shutil.which("mmdebstrap"):
-        return ""
-    show = 'cat "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* 2>/dev/null; exit 1'
-    done = subprocess.run(
-        ["mmdebstrap", "--simulate", "--mode=root", f"--setup-hook={show}", RELEASE, "/dev/null"],
-        capture_output=True, text=True, check=False,
-    )
-    found = re.search(rf"^deb\s+(?:\[.*?\]\s+)?(\S+)\s+{RELEASE}\s", done.stdout, re.M)
-    return found[1].rstrip("/") if found else ""
-
-
 def _acquire_settings() -> str:
     """How the machine's own apt reaches archives: its proxies, for one."""
     done = subprocess.run(
@@ -171,7 +109,7 @@ class Apt:
         self.config = home / "apt.conf"
         if self.config.exists() and "VMXSCOPE_MIRROR" not in os.environ:
             return
-        main, security = mirrors()
+        main, security = mirror.archives(RELEASE)
         stanzas = [(main, SUITES)] + ([(security, SECURITY_SUITES)] if security else [])
         source_list = "".join(
             f"Types: deb\nURIs: {uri}\nSuites: {' '.join(suites)}\nComponents: main\n"

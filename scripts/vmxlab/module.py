@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""vmx_caps.ko, built out of tree against a kernel of the lab."""
+"""vmx_caps.ko and vmx_exits.ko, built out of tree against a kernel of the lab."""
 
 from __future__ import annotations
 
@@ -15,10 +15,29 @@ ESTIMATE = 200
 
 
 def sources() -> list[Path]:
-    """What the module is built from."""
-    suffixes = (".rs", ".c", ".h", ".mk")
-    files = (path for path in (REPO / "src").rglob("*") if path.suffix in suffixes)
-    return [REPO / "Kbuild", *sorted(path for path in files if "tests" not in path.parts)]
+    """What the modules are built from."""
+    suffixes = (".rs", ".c", ".h", ".S", ".mk")
+    ours = REPO / "kvm-instrumentation"
+    folders = (REPO / "src", ours / "src", ours / "attach")
+    files = (path for top in folders for path in top.rglob("*") if path.suffix in suffixes)
+    return [REPO / "Kbuild", *sorted(ours.glob("*.h")),
+            *sorted(path for path in files if "tests" not in path.parts)]
+
+
+def prebuilt() -> list[Path]:
+    """The objects of the modules' Rust, compiled once for all kernels."""
+
+    def build(folder: Path) -> None:
+        with Step("Compiling the modules' Rust"):
+            run_make(REPO, "-f", "src/core.mk", f"OUT={folder}")
+        for path in folder.iterdir():
+            if path.suffix != ".prebuilt":
+                path.unlink()
+
+    rust = [path for path in sources() if path.suffix in (".rs", ".mk")]
+    folder = cache.entry("prebuilt", cache.digest(compilers(), rust), build,
+                         what="the modules' Rust")
+    return sorted(folder.glob("*.prebuilt"))
 
 
 def options(headers: Path) -> dict[str, str]:
@@ -66,11 +85,11 @@ def rust_headers(base: Base) -> Path:
     return cache.entry("rust-headers", key, build, what=f"Rust's metadata of Linux {base.version}")
 
 
-def vmx_caps(base: Base, kernel_crate: bool = True) -> Path:
-    """The module for a kernel, built once.
+def modules(base: Base, kernel_crate: bool = True) -> list[Path]:
+    """vmx_caps.ko and vmx_exits.ko for a kernel, built once.
 
-    It is built with the kernel crate if the kernel has Rust, unless `kernel_crate` is
-    false; else from core alone.
+    vmx_caps is built with the kernel crate if the kernel has Rust, unless `kernel_crate`
+    is false; all else of Rust from core alone.
     """
     crate = kernel_crate and options(base.headers).get("RUST") == "y"
     key = cache.digest(base.key, crate, compilers(), sources())
@@ -82,10 +101,11 @@ def vmx_caps(base: Base, kernel_crate: bool = True) -> Path:
             target = folder / path.relative_to(REPO)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
-        with Step(f"Building vmx_caps for Linux {base.version}"):
+        (folder / "target/prebuilt").mkdir(parents=True)
+        for path in prebuilt():
+            shutil.copy2(path, folder / "target/prebuilt")
+        with Step(f"Building the modules for Linux {base.version}"):
             run_make(headers, f"M={folder}", "modules")
-        for path in (*folder.glob("src/*.rlib"), *folder.glob("src/target.json")):
-            path.unlink()
 
-    what = f"vmx_caps for Linux {base.version}"
-    return cache.entry("modules", key, build, what=what) / "vmx_caps.ko"
+    folder = cache.entry("modules", key, build, what=f"the modules for Linux {base.version}")
+    return [folder / "vmx_caps.ko", folder / "vmx_exits.ko"]

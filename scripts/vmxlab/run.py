@@ -97,7 +97,7 @@ def _initrds(options: Options, base: kernel.Base, modules: kvm.KvmSet,
         texts |= {"interactive": "", "banner": BANNER.format(version=base.version)}
     elif not options.l1:
         texts["l1"] = "exec guest\n"
-    added = [*options.add, (module.vmx_caps(base), "lab/modules/vmx_caps.ko")]
+    added = [*options.add, *((path, f"lab/modules/{path.name}") for path in module.modules(base))]
     for name, text in texts.items():
         path = scratch / name
         path.write_text(text + "\n" if text and not text.endswith("\n") else text, "utf-8")

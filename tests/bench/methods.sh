@@ -39,6 +39,7 @@ begin() {
 		done
 		;;
 	course) cat /sys/module/kvm_intel/parameters/course >/run/course ;;
+	beside) /usr/sbin/insmod /lab/modules/vmx_exits.ko || exit ;;
 	off) set_param '' 0 ;;
 	on) set_param _hist 0; set_param '' 1 ;;
 	histograms) set_param _hist 1; set_param '' 1 ;;
@@ -47,6 +48,7 @@ begin() {
 counted() {
 	case $1 in
 	on | histograms) awk '$1 == 65535 { print $3 }' $debug/*-*/exit_stats_raw ;;
+	beside) awk '$1 == 65535 { print $3 }' /sys/kernel/debug/vmx_exits/*-*/exit_stats_raw ;;
 	course)
 		cat /run/course /sys/module/kvm_intel/parameters/course |
 			awk '{ n = $2 - n } END { print n }'
@@ -59,6 +61,7 @@ late() {
 		trace 0
 		grep -c ' kvm_exit: ' $tracing/trace
 		;;
+	beside) rmmod vmx_exits ;;
 	perf)
 		perf kvm -i /run/perf.data stat report >/out/perf.report 2>&1
 		sed -n 's/^ *Total Samples: *\([0-9]*\),.*/\1/p' /out/perf.report

@@ -11,6 +11,11 @@ from vmxlab import REPO, cli, guest, kernel, machine
 from vmxlab.guest import build_c
 from vmxlab.machine import Run
 
+# The files whose tests take longest, which are begun with, so that none of them is what
+# all others have ended before.
+LONGEST = ("test_setup", "test_bench", "test_experiments", "test_program", "test_lifecycle",
+           "test_leaves", "test_nested", "test_builds", "test_amd")
+
 
 class Lab:
     """Runs the lab; the same call is made once a session."""
@@ -47,10 +52,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("matrix")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
     for item in items:
         name = item.path.stem
         machine = getattr(getattr(item, "callspec", None), "id", "")
-        if name in ("test_caps", "test_exits", "test_lifecycle") and machine:
+        if name in ("test_caps", "test_exits", "test_lifecycle", "test_setup") and machine:
             item.add_marker(pytest.mark.xdist_group(f"{name}-{machine}"))
         elif name not in ("test_lab", "test_caps"):
             item.add_marker(pytest.mark.xdist_group(name))

@@ -100,9 +100,9 @@ def test_debians_own_kernels_have_the_same_log_from_either_root_and_in_debugfs(
     runs = {name: run_module(lab, msrdump, name, "haswell", 1)
             for name in ("debian-6.1", "debian-6.12", "debian-7.3")}
     newest = kernel.base("debian-7.3")
-    core = module.vmx_caps(newest, kernel_crate=False)
+    core = module.modules(newest, kernel_crate=False)[0]
     # Rust's own entry points are in one of the two only.
-    roots = [b"6kernel" in path.read_bytes() for path in (core, module.vmx_caps(newest))]
+    roots = [b"6kernel" in path.read_bytes() for path in (core, module.modules(newest)[0])]
     assert roots == [False, True]
     runs["debian-7.3, core"] = lab.run(
         "--stock", "--base", "debian-7.3", "--cpu", "haswell", "--add", msrdump,

@@ -54,10 +54,12 @@ def wait_for(state: Callable[[], bool], what: Callable[[], object]) -> None:
     ("pytest -n 1", signal.SIGHUP), ("pytest -n 1", signal.SIGKILL),
 ])
 def test_no_process_is_left_behind(program: str, number: signal.Signals, tmp_path: Path) -> None:
-    words = {"lab": [REPO / "scripts/lab", "--stock", "--timeout", "10000", "--l1", tmp_path / "l1"],
-             "pytest": [sys.executable, "-m", "pytest", "-q", "-c", REPO / "tests/pytest.ini",
-                        "-p", "no:cacheprovider", "-p", "conftest", "--basetemp", tmp_path / "top",
-                        *program.split()[1:], tmp_path / "test_one.py"]}[program.split()[0]]
+    words: list[str | Path] = [REPO / "scripts/lab", "--stock", "--timeout", "10000",
+                               "--l1", tmp_path / "l1"]
+    if program != "lab":
+        words = [sys.executable, "-m", *program.split(), "-q", "-c", REPO / "tests/pytest.ini",
+                 "-p", "no:cacheprovider", "-p", "conftest", "--basetemp", tmp_path / "top",
+                 tmp_path / "test_one.py"]
     (tmp_path / "test_one.py").write_text(TEST, encoding="ascii")
     (tmp_path / "l1").write_text("sleep 10000\n", encoding="ascii")
     mark = uuid.uuid4().hex

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """What `make install` and the Debian packages bring, in folders made for the test."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from vmxlab import REPO, kernel
 
@@ -57,19 +60,47 @@ def test_the_debian_package_of_the_program_needs_nothing_else(tmp_path: Path) ->
     assert owners == {"root/root"}
 
 
-def test_dkms_builds_the_module_against_debians_headers(tmp_path: Path) -> None:
-    package = run(REPO / "scripts/build-deb", "dkms", tmp_path).strip()
-    run("dpkg-deb", "-x", package, tmp_path / "tree")
-    sources = tmp_path / "tree/usr/src"
-    version = run("dpkg-deb", "-f", package, "Version").strip()
-    base = kernel.base("debian-6.12")
+@pytest.fixture(name="dkms", scope="module")
+def _dkms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sources that the package of the modules brings, unpacked."""
+    top = tmp_path_factory.mktemp("dkms")
+    package = run(REPO / "scripts/build-deb", "dkms", top).strip()
+    assert run("dpkg-deb", "-f", package, "Package") == "vmxscope-dkms\n"
+    run("dpkg-deb", "-x", package, top / "tree")
+    return next((top / "tree/usr/src").glob("vmxscope-*"))
+
+
+@pytest.mark.parametrize("base", ["debian-6.1", "debian-6.12", "debian-7.3"])
+def test_dkms_builds_both_modules_against_debians_headers_without_rust(
+    dkms: Path, tmp_path: Path, base: str
+) -> None:
+    headers = kernel.base(base)
     state = tmp_path / "dkms"
     state.mkdir()
-    folders = ("--dkmstree", state, "--sourcetree", sources, "--installtree", tmp_path / "lib")
-    module = ("-m", "vmx_caps", "-v", version)
-    run("dkms", "add", *module, *folders)
-    run("dkms", "build", *module, "-k", base.version, "--kernelsourcedir", base.headers, *folders)
-    built = list(state.rglob("vmx_caps.ko*"))
-    assert len(built) == 1, built
-    magic = run("/usr/sbin/modinfo", "-F", "vermagic", built[0])
-    assert magic.split()[0] == base.version
+    folders = ("--dkmstree", state, "--sourcetree", dkms.parent, "--installtree",
+               tmp_path / "lib")
+    module = ("-m", "vmxscope", "-v", dkms.name.removeprefix("vmxscope-"))
+    # A rustc that fails: the modules must not need one.
+    (tmp_path / "rustc").write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
+    (tmp_path / "rustc").chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    for words in (("add", *module), ("build", *module, "-k", headers.version,
+                                     "--kernelsourcedir", headers.headers)):
+        command = ["dkms", *map(str, (*words, *folders))]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True,
+                              check=False)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    for name in ("vmx_caps", "vmx_exits"):
+        built = list(state.rglob(f"{name}.ko*"))
+        assert len(built) == 1, built
+        assert run("/usr/sbin/modinfo", "-F", "vermagic", built[0]).split()[0] == headers.version
+
+
+def test_the_rust_in_the_package_is_what_its_sources_compile_to(
+    dkms: Path, tmp_path: Path
+) -> None:
+    run("make", "-s", "-C", dkms, "-f", "src/core.mk", f"OUT={tmp_path}")
+    brought = sorted((dkms / "target/prebuilt").iterdir())
+    assert [path.name for path in brought] == ["exit_stats.prebuilt", "vmx_caps.prebuilt"]
+    for path in brought:
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name

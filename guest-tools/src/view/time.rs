@@ -1,28 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Where the time of the vCPUs went.
 
-use super::{Row, View};
+use super::View;
 use crate::units::percent;
-
-/// The parts of a vCPU's time, which add up to all of it, by their names.
-const PARTS: [(&str, fn(&Row) -> u64); 6] = [
-    ("in the guest", |row| row.guest),
-    ("handling", |row| row.cycles),
-    ("blocked", |row| row.blocked),
-    ("userspace", |row| row.userspace),
-    ("scheduled out", |row| row.scheduled_out),
-    ("entry", |row| row.entry),
-];
 
 impl View {
     /// The shares of each part of the vCPUs' time; `None` if the host does not tell them
     /// all. Time that a vCPU spends in its present state is not in it yet.
     pub fn shares(&self) -> Option<String> {
-        let parts = PARTS.map(|(name, cycles)| (name, cycles(&self.total)));
+        let total = &self.total;
+        let parts = [
+            ("in the guest", total.guest),
+            ("handling", total.cycles),
+            ("blocked", total.blocked),
+            ("userspace", total.userspace),
+            ("scheduled out", total.scheduled_out),
+            ("entry", total.entry),
+        ];
         let all = parts
             .iter()
             .fold(0u64, |sum, (_, cycles)| sum.saturating_add(*cycles));
-        if self.total.guest == 0 {
+        if total.guest == 0 {
             return None;
         }
         let parts = parts.iter().filter(|(_, cycles)| *cycles != 0);

@@ -163,7 +163,7 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Reason]
         let figures = shown
             .iter()
             .map(|&place| Cell::from(aligned(place, cells[place].clone())));
-        Row::new(figures.chain([bar]))
+        Row::new(figures.chain((bar_width != 0).then_some(bar)))
     });
     let head = shown
         .iter()
@@ -171,7 +171,8 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Reason]
     let limits = shown
         .iter()
         .map(|&place| Constraint::Length(widths[place] as u16))
-        .chain([Constraint::Length(bar_width as u16)]);
+        // A column of no width would still take a gap, and cut a figure.
+        .chain((bar_width != 0).then_some(Constraint::Length(bar_width as u16)));
     let table = Table::new(cells, limits)
         .header(Row::new(head).style(bold()))
         .column_spacing(table::GAP as u16)
@@ -255,7 +256,7 @@ fn draw_foot(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     let text = match (filter, typing) {
         (filter, true) => format!("filter: {filter}_   Enter: done   Esc: all reasons"),
         ("", false) => {
-            "q end  s sort  v vCPUs  p pause  r reset  / filter  + - interval  ? help".into()
+            "q end  ? help  s sort  v vCPUs  p pause  r reset  / filter  + - interval".into()
         }
         (filter, false) => format!("only reasons with {filter:?} in their name   Esc: all reasons"),
     };

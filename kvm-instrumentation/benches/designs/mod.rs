@@ -8,10 +8,10 @@ mod others;
 use std::arch::x86_64::_rdtsc;
 use std::hint::black_box;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use exit_stats::boundary::{exit_stats_event, exit_stats_handled};
-use exit_stats::clock::{Event, Phase};
+use exit_stats::clock::event;
 use exit_stats::counters::Set;
 use exit_stats::hist::Hist;
 
@@ -97,23 +97,10 @@ fn floor(place: &mut Place, _: &Shared, exits: u64) {
     });
 }
 
-/// Where `exit_stats.h` has the members of `struct exit_stats` that C writes.
-mod at {
-    pub(super) const START: usize = 0;
-    pub(super) const REASON: usize = 56;
-    pub(super) const PHASE: usize = 58;
-}
-
 /// C's latch, which is inline in the kernel.
 #[inline(always)]
-fn latch(vcpu: *mut Set, reason: u32) {
-    let bytes: *mut u8 = vcpu.cast();
-    // SAFETY: These are atomic words of the vCPU, which only this thread has.
-    unsafe {
-        (*bytes.add(at::START).cast::<AtomicU64>()).store(clock(), Relaxed);
-        (*bytes.add(at::REASON).cast::<AtomicU16>()).store(reason as u16, Relaxed);
-        (*bytes.add(at::PHASE).cast::<AtomicU16>()).store(Phase::Handling as u16, Relaxed);
-    }
+fn latch(vcpu: &Set, reason: u32) {
+    vcpu.exit(reason, false, clock());
 }
 
 /// What the kernel runs: C's latch, which is inline there, and a call of the boundary's
@@ -122,9 +109,11 @@ fn latch(vcpu: *mut Set, reason: u32) {
 fn record(vcpu: &mut Set, hist: *mut Hist, exits: u64) {
     let vcpu: *mut Set = vcpu;
     each(exits, |reason| {
-        latch(vcpu, reason);
         // SAFETY: The vCPU is valid, and the histograms are valid or null.
-        unsafe { exit_stats_handled(vcpu, hist, clock()) };
+        unsafe {
+            latch(&*vcpu, reason);
+            exit_stats_handled(vcpu, hist, clock());
+        }
     });
 }
 
@@ -145,11 +134,11 @@ fn histograms(place: &mut Place, _: &Shared, exits: u64) {
 fn entry(place: &mut Place, _: &Shared, exits: u64) {
     let (vcpu, hist): (*mut Set, *mut Hist) = (&mut place.vcpu, &mut *place.hist);
     each(exits, |reason| {
-        latch(vcpu, reason);
         // SAFETY: The vCPU and its histograms are valid.
         unsafe {
+            latch(&*vcpu, reason);
             exit_stats_handled(vcpu, hist, clock());
-            exit_stats_event(vcpu, Event::Entry as u32, clock());
+            exit_stats_event(vcpu, event::BEFORE_ENTRY, clock());
         }
     });
 }

@@ -10,10 +10,10 @@
 use core::mem::{align_of, offset_of, size_of};
 
 use crate::answer::Config;
-use crate::clock::{Event, Phase, FROM_L2};
+use crate::clock::{event, phase};
 use crate::counters::{Set, ROWS, SLOTS};
 use crate::hist::Hist;
-use crate::reason::Vendor;
+use crate::vendor::Vendor;
 use crate::{abi, boundary, c};
 
 /// The header's declaration and our function have one type.
@@ -36,8 +36,6 @@ same_signature! {
     exit_stats_value: fn(*const c::exit_stats, u32, u32) -> u64;
     exit_stats_reason: fn(u32, u32) -> u32;
     exit_stats_slot: fn(u32) -> u32;
-    exit_stats_reason_name: fn(u32, u32) -> *const c::c_char;
-    exit_stats_reason_symbol: fn(u32, u32) -> *const c::c_char;
 }
 
 /// The header's structure and ours have one layout, field by field.
@@ -56,14 +54,14 @@ type Regs = abi::Regs;
 same_layout! {
     exit_stats = Set {
         start = start, mark = mark, since = since, first = first, hist = hist,
-        failed = failed, emulated = emulated, reason = reason, phase = phase,
+        failed = failed, emulated = emulated, __bindgen_anon_1 = latest,
         vendor = vendor, used = used, reserved = reserved, generation = generation,
         map = map, row = rows
     }
     exit_stats_hist = Hist { row = rows }
     exit_stats_config = Config {
         enabled = enabled, instance = instance, layout = layout, vendor = vendor,
-        tsc_khz = tsc_khz, hist = hist, entry = entry, reserved = reserved
+        tsc_khz = tsc_khz, hist = hist, entry = entry, beside = beside, reserved = reserved
     }
     exit_stats_regs = Regs { eax = eax, ebx = ebx, ecx = ecx, edx = edx }
 }
@@ -104,20 +102,20 @@ same_number! {
     EXIT_STATS_SNAPSHOT = abi::SNAPSHOT;
     EXIT_STATS_FIRST_LEAF = abi::EXTENSION;
     EXIT_STATS_LAST_LEAF = abi::FIRST | 3;
-    EXIT_STATS_NEW = Phase::New;
-    EXIT_STATS_IN_GUEST = Phase::Guest;
-    EXIT_STATS_HANDLING = Phase::Handling;
-    EXIT_STATS_BLOCKED_NOW = Phase::Blocked;
-    EXIT_STATS_IN_USER = Phase::User;
-    EXIT_STATS_FROM_L2 = FROM_L2;
-    EXIT_STATS_BLOCK_BEGIN = Event::BlockBegin;
-    EXIT_STATS_BLOCK_END = Event::BlockEnd;
-    EXIT_STATS_USER_BEGIN = Event::UserBegin;
-    EXIT_STATS_STOP_BEGIN = Event::StopBegin;
-    EXIT_STATS_USER_END = Event::UserEnd;
-    EXIT_STATS_SCHED_OUT = Event::SchedOut;
-    EXIT_STATS_SCHED_IN = Event::SchedIn;
-    EXIT_STATS_BEFORE_ENTRY = Event::Entry;
-    EXIT_STATS_ENTRY_FAILED = Event::EntryFailed;
-    EXIT_STATS_ENTRY_EMULATED = Event::EntryEmulated;
+    EXIT_STATS_NEW = phase::NEW >> 16;
+    EXIT_STATS_IN_GUEST = phase::GUEST >> 16;
+    EXIT_STATS_HANDLING = phase::HANDLING >> 16;
+    EXIT_STATS_BLOCKED_NOW = phase::BLOCKED >> 16;
+    EXIT_STATS_IN_USER = phase::USER >> 16;
+    EXIT_STATS_FROM_L2 = phase::FROM_L2 >> 16;
+    EXIT_STATS_BLOCK_BEGIN = event::BLOCK_BEGIN;
+    EXIT_STATS_BLOCK_END = event::BLOCK_END;
+    EXIT_STATS_USER_BEGIN = event::USER_BEGIN;
+    EXIT_STATS_STOP_BEGIN = event::STOP_BEGIN;
+    EXIT_STATS_USER_END = event::USER_END;
+    EXIT_STATS_SCHED_OUT = event::SCHED_OUT;
+    EXIT_STATS_SCHED_IN = event::SCHED_IN;
+    EXIT_STATS_BEFORE_ENTRY = event::BEFORE_ENTRY;
+    EXIT_STATS_ENTRY_FAILED = event::ENTRY_FAILED;
+    EXIT_STATS_ENTRY_EMULATED = event::ENTRY_EMULATED;
 }

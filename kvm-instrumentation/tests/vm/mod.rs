@@ -6,7 +6,6 @@ use std::cell::Cell;
 
 use exit_stats::abi::{self, Layout, Regs, Role, Selector};
 use exit_stats::answer::{answer, Config};
-use exit_stats::clock::Event;
 use exit_stats::counters::{Set, View};
 use exit_stats::hist::Hist;
 use exit_stats::reader::CpuidReader;
@@ -56,7 +55,7 @@ impl Counted {
         self.set.handled(self.hist.as_deref(), tsc);
     }
 
-    pub fn event(&self, event: Event, tsc: u64) {
+    pub fn event(&self, event: u32, tsc: u64) {
         self.set.event(self.hist.as_deref(), event, tsc);
     }
 }

@@ -24,6 +24,7 @@ METHODS = {
     "off": "ours, exit_stats=0",
     "on": "ours, without histograms",
     "histograms": "ours, with histograms",
+    "beside": "vmx_exits beside an unmodified KVM, with histograms",
     "course": "the course's: shared atomics in vmx_handle_exit()",
     "tracepoints": "kvm_exit and kvm_entry traced",
     "bpf": "a BPF counter on these tracepoints",
@@ -31,7 +32,7 @@ METHODS = {
 }
 OURS = ("off", "on", "histograms")
 # The methods for one kind of exit alone: those that need nothing but the two kernels.
-ALONE = ("stock", "off", "on", "histograms", "tracepoints")
+ALONE = ("stock", "off", "on", "histograms", "beside", "tracepoints")
 
 # What was found of a method: figures by kind, and counts of exits.
 Method = dict[str, Any]

@@ -21,16 +21,18 @@ PLACES = {
     "kvm_exit_stats.h": (2, "arch/x86/include/asm/kvm_exit_stats.h"),
     "exit_stats_hooks.h": (2, "arch/x86/kvm/exit_stats_hooks.h"),
     "exit_stats_core.c": (2, "arch/x86/kvm/exit_stats_core.c"),
+    "exit_stats_causes.h": (3, "arch/x86/kvm/vmx/exit_stats_causes.h"),
     "exit_stats_vmx.c": (3, "arch/x86/kvm/vmx/exit_stats_vmx.c"),
     "exit_stats_cpuid.c": (6, "arch/x86/kvm/exit_stats_cpuid.c"),
+    "exit_stats_show.h": (8, "arch/x86/kvm/exit_stats_show.h"),
     "exit_stats_debugfs.c": (8, "arch/x86/kvm/exit_stats_debugfs.c"),
     "exit-stats.rst": (9, "Documentation/virt/kvm/x86/exit-stats.rst"),
     "exit_stats_test.c": (10, "tools/testing/selftests/kvm/x86/exit_stats_test.c"),
     "exit_stats_course.c": (COURSE, "arch/x86/kvm/exit_stats_course.c"),
 }
 RUST_PLACE = (1, "arch/x86/kvm/exit_stats")
-# Roots and readers of the cargo library, of no use in a kernel.
-NOT_IN_KERNEL = {"lib.rs", "reader.rs"}
+# What only the cargo library has: its root, readers, names, and what C does in a kernel.
+NOT_IN_KERNEL = {"lib.rs", "outside.rs", "reader.rs", "reason.rs", "svm.rs", "vmx.rs"}
 
 
 # The status of a program whose series does not fit.

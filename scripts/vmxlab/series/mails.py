@@ -33,7 +33,7 @@ What was said on the list of statistics by exit reason before, in 2021 and 2024:
 
 - Counts by reason cost memory on each vCPU, so they must be optional. They are:
   by the build, and by a parameter that is read when a VM is made. Without them
-  a vCPU has one pointer more, and room in its statistics; with them 4 KiB, or
+  a vCPU has two pointers more, and room in its statistics; with them 4 KiB, or
   16 KiB if histograms are wanted as well.
 - This is a job for BPF and the tracing subsystem. Where somebody looks for a
   fault of one machine it is, and nothing here replaces it. But a tracer is off

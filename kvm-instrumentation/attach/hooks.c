@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vmx_exits: where it hears of what KVM does.
+ *
+ * The exit path has two probes, on KVM's tracepoints kvm_exit and kvm_entry.
+ * What is rarer comes by ftrace's direct calls from a few of KVM's functions, as
+ * BPF's trampolines do it: none of them is replaced, but kvm_cpuid() when it is
+ * asked for one of our leaves.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/ftrace.h>
+#include <linux/kprobes.h>
+#include <linux/srcu.h>
+#include <linux/tracepoint.h>
+#include <linux/version.h>
+
+#include <asm/tsc.h>
+
+#include "vmx_exits.h"
+
+/* As in the SDM. */
+#define VMCS_EXIT_REASON 0x4402
+
+/*
+ * Weak, so that without KVM this module's own message is seen and not the
+ * loader's.  They are only asked for through the table.
+ */
+extern struct tracepoint __tracepoint_kvm_entry __weak, __tracepoint_kvm_exit __weak;
+
+enum { ENTRY, EXIT };
+
+static struct tracepoint *const vmx_exits_tracepoints[] = {
+	[ENTRY] = &__tracepoint_kvm_entry,
+	[EXIT] = &__tracepoint_kvm_exit,
+};
+
+/* Of calls that may sleep: unloading waits for them. */
+DEFINE_STATIC_SRCU(vmx_exits_srcu);
+
+/* kvm_amd's function that reads a VMCB, whose place in KVM's structures is not for others. */
+static void (*vmx_exits_svm_info)(struct kvm_vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2,
+				  u32 *intr_info, u32 *error_code);
+
+/* The guest is about to be entered: the latest exit has been handled. */
+static void vmx_exits_on_entry(void *data, struct kvm_vcpu *vcpu)
+{
+	struct exit_stats *s = vmx_exits_set(vcpu);
+	u64 tsc;
+
+	if (unlikely(!s)) {
+		vmx_exits_want(vcpu);
+		return;
+	}
+	tsc = rdtsc();
+	exit_stats_handled(s, s->hist, tsc);
+	if (unlikely(s->phase != EXIT_STATS_IN_GUEST)) {
+		exit_stats_event(s, EXIT_STATS_BLOCK_END, tsc);
+		exit_stats_event(s, EXIT_STATS_USER_END, tsc);
+	}
+}
+
+/* KVM has not touched the vCPU's VMCS since the exit, and interrupts are off. */
+static void vmx_exits_on_vmx_exit(void *data, struct kvm_vcpu *vcpu)
+{
+	u64 tsc = rdtsc();
+	struct exit_stats *s = vmx_exits_set(vcpu);
+	unsigned long reason;
+
+	if (unlikely(!s))
+		return;
+	asm volatile("vmread %1, %0" : "=r"(reason) : "r"(VMCS_EXIT_REASON + 0UL) : "cc");
+	s->start = tsc;
+	exit_stats_exit(s, reason, vcpu->arch.hflags & HF_GUEST_MASK);
+}
+
+static void vmx_exits_on_svm_exit(void *data, struct kvm_vcpu *vcpu)
+{
+	u64 tsc = rdtsc(), info;
+	struct exit_stats *s = vmx_exits_set(vcpu);
+	u32 reason, word;
+
+	if (unlikely(!s))
+		return;
+	vmx_exits_svm_info(vcpu, &reason, &info, &info, &word, &word);
+	s->start = tsc;
+	exit_stats_exit(s, exit_stats_svm_number(reason), vcpu->arch.hflags & HF_GUEST_MASK);
+}
+
+/* The vCPU sleeps or polls until it is entered again, or KVM_RUN returns. */
+static void vmx_exits_on_block(struct kvm_vcpu *vcpu)
+{
+	struct exit_stats *s;
+	u64 tsc;
+
+	preempt_disable();
+	s = vmx_exits_set(vcpu);
+	if (s && s->phase != EXIT_STATS_NEW) {
+		tsc = rdtsc();
+		exit_stats_handled(s, s->hist, tsc);
+		exit_stats_event(s, EXIT_STATS_USER_END, tsc);
+		exit_stats_event(s, EXIT_STATS_BLOCK_BEGIN, tsc);
+	}
+	preempt_enable();
+}
+
+static void vmx_exits_on_load(struct kvm_vcpu *vcpu)
+{
+	struct exit_stats *s = vmx_exits_set(vcpu);
+
+	if (s)
+		exit_stats_event(s, EXIT_STATS_SCHED_IN, rdtsc());
+}
+
+/*
+ * The thread is scheduled out, which the scheduler does with interrupts off, or
+ * an ioctl of the vCPU ends.  If that is KVM_RUN, it tells by @exit_reason whether
+ * the guest is its cause; a signal is not.
+ */
+static void vmx_exits_on_put(struct kvm_vcpu *vcpu)
+{
+	struct exit_stats *s = vmx_exits_set(vcpu);
+	u64 tsc;
+
+	if (!s)
+		return;
+	tsc = rdtsc();
+	if (irqs_disabled()) {
+		exit_stats_event(s, EXIT_STATS_SCHED_OUT, tsc);
+		return;
+	}
+	exit_stats_handled(s, s->hist, tsc);
+	exit_stats_event(s, EXIT_STATS_BLOCK_END, tsc);
+	exit_stats_event(s, vcpu->run->exit_reason == KVM_EXIT_INTR ? EXIT_STATS_STOP_BEGIN :
+								      EXIT_STATS_USER_BEGIN, tsc);
+}
+
+enum { LOAD, PUT, BLOCK, HALT, RUN, DESTROY, NR_CALLS, CPUID = NR_CALLS, NR_FUNCTIONS };
+
+/* Functions that are hooked. */
+static const char *const vmx_exits_functions[] = {
+	[LOAD] = "kvm_arch_vcpu_load",
+	[PUT] = "kvm_arch_vcpu_put",
+	[BLOCK] = "kvm_vcpu_block",
+	[HALT] = "kvm_vcpu_halt",
+	[RUN] = "kvm_arch_vcpu_ioctl_run",
+	[DESTROY] = "kvm_arch_destroy_vm",
+	[CPUID] = "kvm_cpuid",
+};
+
+/* Where each of them goes on after the call that ftrace puts at its beginning. */
+static unsigned long vmx_exits_goes_on[NR_FUNCTIONS];
+
+/* The trampolines, and what they call. */
+void vmx_exits_called_trampoline(void);
+void vmx_exits_cpuid_trampoline(void);
+void vmx_exits_called(void *argument, unsigned long goes_on);
+bool vmx_exits_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx,
+		     bool exact_only);
+
+/* One of the functions is called with this first argument. */
+void vmx_exits_called(void *argument, unsigned long goes_on)
+{
+	int i, idx;
+
+	for (i = 0; i < NR_CALLS && vmx_exits_goes_on[i] != goes_on; i++)
+		;
+
+	switch (i) {
+	case LOAD:
+		vmx_exits_on_load(argument);
+		break;
+	case PUT:
+		vmx_exits_on_put(argument);
+		break;
+	case BLOCK:
+	case HALT:
+		vmx_exits_on_block(argument);
+		break;
+	case RUN:
+	case DESTROY:
+		idx = srcu_read_lock(&vmx_exits_srcu);
+		if (i == RUN)
+			vmx_exits_before_run(argument);
+		else
+			vmx_exits_end_vm(argument);
+		srcu_read_unlock(&vmx_exits_srcu, idx);
+	}
+}
+
+/* Returns whether it has answered, which kvm_cpuid() then does not. */
+bool vmx_exits_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx,
+		     bool exact_only)
+{
+	bool served;
+	int idx;
+
+	if (exact_only)
+		return false;
+
+	idx = srcu_read_lock(&vmx_exits_srcu);
+	served = vmx_exits_answer(vcpu, eax, ebx, ecx, edx);
+	srcu_read_unlock(&vmx_exits_srcu, idx);
+	return served;
+}
+
+static void vmx_exits_ignore(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
+			     struct ftrace_regs *fregs)
+{
+}
+
+static struct ftrace_ops vmx_exits_call_ops, vmx_exits_cpuid_ops;
+
+/*
+ * Direct calls do not mind whether ftrace is enabled, but are made only if it is.
+ * This one is refused if it is not, and then keeps it so.
+ */
+static struct ftrace_ops vmx_exits_guard_ops = {
+	.func = vmx_exits_ignore,
+	.flags = FTRACE_OPS_FL_PERMANENT,
+};
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#define register_ftrace_direct(ops, trampoline) register_ftrace_direct_multi(ops, trampoline)
+#define unregister_ftrace_direct(ops, trampoline, free_filters) \
+	unregister_ftrace_direct_multi(ops, trampoline)
+#endif
+
+/*
+ * Return where a function of the kernel or of a module begins, behind its ENDBR,
+ * or 0.  Most of KVM's are not exported to others; kprobes know them by name.
+ */
+unsigned long vmx_exits_address(const char *function)
+{
+	struct kprobe kp = { .symbol_name = function, .flags = KPROBE_FLAG_DISABLED };
+
+	if (register_kprobe(&kp))
+		return 0;
+	unregister_kprobe(&kp);
+	return (unsigned long)kp.addr;
+}
+
+static int vmx_exits_find_functions(void)
+{
+	unsigned long address;
+	int i;
+
+	for (i = 0; i < NR_FUNCTIONS; i++) {
+		address = vmx_exits_address(vmx_exits_functions[i]);
+		if (!address) {
+			pr_err("this KVM is not known: it has no function %s() to hook\n",
+			       vmx_exits_functions[i]);
+			return -EOPNOTSUPP;
+		}
+		vmx_exits_goes_on[i] = address + MCOUNT_INSN_SIZE;
+	}
+	if (vmx_exits_vendor != EXIT_STATS_SVM)
+		return 0;
+
+	address = vmx_exits_address("svm_get_exit_info");
+	if (!address) {
+		pr_err("this KVM is not known: it has no function svm_get_exit_info()\n");
+		return -EOPNOTSUPP;
+	}
+	/* It is called by its address, so it has kept its ENDBR. */
+	vmx_exits_svm_info = (void *)(address - (IS_ENABLED(CONFIG_X86_KERNEL_IBT) ? 4 : 0));
+	return 0;
+}
+
+static int vmx_exits_filter(struct ftrace_ops *ops, int function)
+{
+	return ftrace_set_filter_ip(ops, vmx_exits_goes_on[function] - MCOUNT_INSN_SIZE, 0, 0);
+}
+
+static int vmx_exits_hook_calls(void)
+{
+	int i, r;
+
+	r = vmx_exits_filter(&vmx_exits_guard_ops, DESTROY);
+	if (!r)
+		r = register_ftrace_function(&vmx_exits_guard_ops);
+	if (r) {
+		pr_err("ftrace is off (error %d): turn it on by sysctl kernel.ftrace_enabled=1\n", r);
+		return r;
+	}
+
+	for (i = 0; i < NR_CALLS && !r; i++)
+		r = vmx_exits_filter(&vmx_exits_call_ops, i);
+	if (!r)
+		r = register_ftrace_direct(&vmx_exits_call_ops,
+					   (unsigned long)vmx_exits_called_trampoline);
+	if (r)
+		goto guard;
+
+	r = vmx_exits_filter(&vmx_exits_cpuid_ops, CPUID);
+	if (!r)
+		r = register_ftrace_direct(&vmx_exits_cpuid_ops,
+					   (unsigned long)vmx_exits_cpuid_trampoline);
+	if (!r)
+		return 0;
+
+	unregister_ftrace_direct(&vmx_exits_call_ops, (unsigned long)vmx_exits_called_trampoline,
+				 true);
+guard:
+	unregister_ftrace_function(&vmx_exits_guard_ops);
+	pr_err("KVM's functions cannot be hooked (error %d): a live patch or a BPF program has %s\n",
+	       r, "one of them");
+	return r;
+}
+
+static void vmx_exits_unhook_calls(void)
+{
+	unregister_ftrace_direct(&vmx_exits_cpuid_ops, (unsigned long)vmx_exits_cpuid_trampoline,
+				 true);
+	unregister_ftrace_direct(&vmx_exits_call_ops, (unsigned long)vmx_exits_called_trampoline,
+				 true);
+	unregister_ftrace_function(&vmx_exits_guard_ops);
+}
+
+static void *vmx_exits_exit_probe(void)
+{
+	return vmx_exits_vendor == EXIT_STATS_SVM ? vmx_exits_on_svm_exit : vmx_exits_on_vmx_exit;
+}
+
+/*
+ * Wait until nothing of this module runs on any CPU: probes, then calls that may
+ * sleep, then trampolines, which a call that has just ended returns to.
+ */
+static void vmx_exits_wait(void)
+{
+	tracepoint_synchronize_unregister();
+	synchronize_srcu(&vmx_exits_srcu);
+	synchronize_rcu_tasks();
+}
+
+/*
+ * The exits come last, and go first: an exit that was seen is also seen to have
+ * been handled.
+ */
+int vmx_exits_hook(void)
+{
+	int r;
+
+	if (!vmx_exits_tracepoints[ENTRY] || !vmx_exits_tracepoints[EXIT]) {
+		pr_err("KVM is not loaded: load kvm_intel or kvm_amd first\n");
+		return -ENODEV;
+	}
+	r = vmx_exits_find_functions();
+	if (r)
+		return r;
+	r = vmx_exits_hook_calls();
+	if (r)
+		return r;
+
+	r = tracepoint_probe_register(vmx_exits_tracepoints[ENTRY], vmx_exits_on_entry, NULL);
+	if (r)
+		goto calls;
+	r = tracepoint_probe_register(vmx_exits_tracepoints[EXIT], vmx_exits_exit_probe(), NULL);
+	if (!r)
+		return 0;
+
+	tracepoint_probe_unregister(vmx_exits_tracepoints[ENTRY], vmx_exits_on_entry, NULL);
+calls:
+	vmx_exits_unhook_calls();
+	vmx_exits_wait();
+	pr_err("KVM's tracepoints cannot be probed (error %d)\n", r);
+	return r;
+}
+
+void vmx_exits_unhook(void)
+{
+	tracepoint_probe_unregister(vmx_exits_tracepoints[EXIT], vmx_exits_exit_probe(), NULL);
+	tracepoint_probe_unregister(vmx_exits_tracepoints[ENTRY], vmx_exits_on_entry, NULL);
+	vmx_exits_unhook_calls();
+	vmx_exits_wait();
+}

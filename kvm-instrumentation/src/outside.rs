@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What C does in the kernel, for programs that count by themselves.
+//!
+//! Not part of the kernel's object.
+
+#![forbid(unsafe_code)]
+
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicU8, Ordering::Relaxed};
+
+use crate::clock::phase;
+use crate::counters::{Set, ROWS, SLOTS, WORDS};
+use crate::hist::{self, Hist};
+use crate::vendor::Vendor;
+
+impl Default for Set {
+    fn default() -> Self {
+        Self {
+            start: AtomicU64::new(0),
+            mark: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+            first: AtomicU64::new(0),
+            hist: AtomicPtr::new(core::ptr::null_mut()),
+            failed: AtomicU64::new(0),
+            emulated: AtomicU64::new(0),
+            latest: AtomicU32::new(0),
+            vendor: AtomicU8::new(0),
+            used: AtomicU8::new(0),
+            reserved: 0,
+            generation: AtomicU64::new(0),
+            map: [const { AtomicU8::new(0) }; SLOTS],
+            rows: [const { [const { AtomicU64::new(0) }; WORDS] }; ROWS],
+        }
+    }
+}
+
+impl Default for Hist {
+    fn default() -> Self {
+        Self {
+            rows: [const { [const { AtomicU64::new(0) }; hist::WORDS] }; ROWS],
+        }
+    }
+}
+
+impl Set {
+    /// Latches a hardware exit, as `exit_stats_exit()` of the header does in C.
+    pub fn exit(&self, reason: u32, l2: bool, tsc: u64) {
+        self.start.store(tsc, Relaxed);
+        let flag = if l2 { phase::FROM_L2 } else { 0 };
+        // Bits 31:16 are flags: bus lock, enclave mode, failed entry.
+        self.latest
+            .store(reason & 0xffff | phase::HANDLING | flag, Relaxed);
+    }
+
+    /// Says whose numbers these are, before anything is recorded.
+    pub fn set_vendor(&self, vendor: Vendor) {
+        self.vendor.store(vendor as u8, Relaxed);
+    }
+
+    /// Returns from when until when all time is accounted for.
+    pub fn life(&self) -> (u64, u64) {
+        (self.first.load(Relaxed), self.mark.load(Relaxed))
+    }
+}
