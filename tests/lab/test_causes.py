@@ -76,7 +76,7 @@ def test_each_cause_has_the_exits_that_the_guest_made(run: Run, vendor: str) -> 
 
 def test_the_result_is_told_with_names_and_advice(run: Run, vendor: str) -> None:
     table = run.file("table")
-    assert re.search(rf"^ +{ROUNDS:,} .*OUT +0x80, 1 byte +POST code", table, re.M), table
+    assert re.search(rf"^ *{ROUNDS:,} .*OUT +0x80, 1 byte +POST code", table, re.M), table
     assert re.search(r"^port 0x80, [\d,]+/s: .*; boot it with io_delay=none", table, re.M), table
     symbols = {"vmx": "IO_INSTRUCTION", "svm": "IOIO"}
     folded = [line.rsplit(" ", 1) for line in run.file("places").splitlines()]
