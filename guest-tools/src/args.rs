@@ -2,6 +2,7 @@
 //! The command line.
 
 mod caps;
+mod causes;
 mod check;
 mod diff;
 mod exits;
@@ -21,6 +22,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use exit_stats::abi::Layout;
 
 pub use caps::{BareArgs, CapsArgs, CapsCommand, MachineArgs, WordsArgs};
+pub use causes::{CausesArgs, Folded, GuestFiles};
 pub use check::CheckArgs;
 pub use diff::DiffArgs;
 pub use exits::ExitsArgs;
@@ -72,6 +74,7 @@ impl Cli {
     pub fn prints_beside_a_command(&self) -> bool {
         match &self.command {
             Command::Stat(args) => args.interval.is_none(),
+            Command::Causes(args) => !args.command.is_empty(),
             Command::Record(_) => true,
             _ => false,
         }
@@ -94,6 +97,8 @@ pub enum When {
 pub enum Command {
     /// Show the VM exits of this guest, or of a VM of this host, by reason, with what they cost
     Exits(ExitsArgs),
+    /// Show what made the exits of this host's VMs, and what to do about it
+    Causes(CausesArgs),
     /// List the VMs of this host
     Vms(VmsArgs),
     /// Run a command and show which exits it cost

@@ -9,6 +9,7 @@ use exit_stats::reason::Vendor;
 
 use crate::args::{ExitsArgs, Sort};
 use crate::baseline::{Baseline, Off};
+use crate::causes;
 use crate::error::Result;
 use crate::format;
 use crate::guest::Wanted;
@@ -33,6 +34,9 @@ pub fn run(args: &ExitsArgs, processor: &dyn Processor, out: &mut Output<'_>) ->
         return show(&views, args, out);
     }
     let cpu = Counted::new(processor);
+    if args.source.host && (args.ftrace || causes::has_only_ftrace(&args.source, &cpu)) {
+        return causes::reasons(args, out);
+    }
     let views = match Source::open(&args.source, &cpu)? {
         Source::Qmp(qmp) if args.per_vcpu => qmp.read_each()?,
         source => vec![source.read(wants)?],

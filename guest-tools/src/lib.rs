@@ -8,6 +8,7 @@ pub mod args;
 pub mod bars;
 pub mod baseline;
 pub mod caps;
+pub mod causes;
 pub mod check;
 pub mod child;
 pub mod diff;
@@ -33,6 +34,7 @@ pub mod source;
 pub mod stat;
 pub mod table;
 pub mod text;
+pub mod tracing;
 pub mod tsc;
 pub mod units;
 pub mod view;
@@ -48,6 +50,7 @@ use processor::Processor;
 pub fn run(cli: &Cli, processor: &dyn Processor, out: &mut Output<'_>) -> Result<u8> {
     match &cli.command {
         Command::Exits(args) => exits::run(args, processor, out)?,
+        Command::Causes(args) => return causes::run(args, out),
         Command::Stat(args) => return stat::run(args, processor, out),
         Command::Caps(args) => return caps::run(args, processor, out),
         Command::Record(args) => return recording::record(args, processor, out),

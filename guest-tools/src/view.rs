@@ -29,7 +29,7 @@ pub const fn cpuid(vendor: Vendor) -> u32 {
 /// How a vendor is written.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Vendor", rename_all = "lowercase")]
-enum VendorName {
+pub(crate) enum VendorName {
     Vmx,
     Svm,
 }

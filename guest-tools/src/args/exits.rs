@@ -2,9 +2,11 @@
 //! `vmxscope exits`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
+use super::values::duration;
 use super::{Form, Sort, SourceArgs};
 
 /// The options.
@@ -19,11 +21,15 @@ Examples:
   vmxscope exits --qmp /run/web1.qmp --per-vcpu
   vmxscope exits --baseline idle        is that normal for a guest that idles?
   vmxscope record -o mine.rec --duration 1m; vmxscope exits --baseline mine.rec
+  vmxscope exits --host --ftrace --duration 10s
 
 time, average, p50 and p99 are of the handling in the host. blocked is how long the guest then
 slept, and userspace how long the VMM (such as QEMU) worked for it. p50 and p99 are the ends of
 the histogram's buckets: that many percent of the exits took at most so long. normal is how many
-times the baseline's figure this one is; an exclamation mark is a factor of 4 or more, either way.")]
+times the baseline's figure this one is; an exclamation mark is a factor of 4 or more, either way.
+
+With --host, where KVM has no exit statistics, ftrace counts the exits from now on until Ctrl-C, or
+for the --duration. It tells how many exits each reason has, and no times.")]
 pub struct ExitsArgs {
     /// Sort by this
     #[arg(long, value_name = "KEY", default_value = "time")]
@@ -52,6 +58,13 @@ pub struct ExitsArgs {
     #[arg(long, value_name = "FILE", help_heading = "Source",
           conflicts_with_all = ["cpu", "layout", "vm", "host", "qmp", "root", "vcpu", "per_vcpu"])]
     pub from: Option<PathBuf>,
+    /// With --host: count by ftrace, also where KVM has exit statistics
+    #[arg(long, help_heading = "Source", requires = "host")]
+    pub ftrace: bool,
+    /// By ftrace: end after so long, such as 10s, instead of by Ctrl-C
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Source",
+          requires = "host")]
+    pub duration: Option<Duration>,
     /// The form of the output.
     #[command(flatten)]
     pub form: Form,

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Causes as people call them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::model::{Cause, Causes, Kind};
+use super::ranges::Ranges;
+use super::symbols::Symbols;
+use crate::args::GuestFiles;
+use crate::error::{Error, Result};
+use crate::input;
+
+const TABLES: &str = include_str!("../../causes/names.toml");
+const TABLES_NAME: &str = "causes/names.toml";
+
+/// The local APIC's page.
+const APIC: u64 = 0xfee0_0000;
+/// Its registers as MSRs, of which each stands for 16 bytes of the page.
+const X2APIC: u64 = 0x800;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tables {
+    msrs: BTreeMap<String, String>,
+    apic: BTreeMap<String, String>,
+    ports: BTreeMap<String, String>,
+    pages: BTreeMap<String, String>,
+    hypercalls: BTreeMap<String, String>,
+    hyperv: BTreeMap<String, String>,
+}
+
+/// What is known by name.
+pub struct Names {
+    msrs: Ranges,
+    apic: Ranges,
+    ports: Ranges,
+    pages: Ranges,
+    hypercalls: Ranges,
+    hyperv: Ranges,
+    /// /proc/ioports, /proc/iomem and the symbols of the guest, where they are given.
+    ioports: Ranges,
+    iomem: Ranges,
+    symbols: Symbols,
+}
+
+impl Names {
+    /// The tables that are built in, and the guest's own.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, or that is not understood.
+    pub fn read(files: &GuestFiles) -> Result<Self> {
+        let problem = |problem: String| Error::input(TABLES_NAME, 0, problem);
+        let tables: Tables =
+            toml::from_str(TABLES).map_err(|error| problem(error.message().into()))?;
+        let ranges = |table| Ranges::of(table).map_err(problem);
+        let proc = |file: &Option<std::path::PathBuf>| match file {
+            Some(file) => Ranges::of_proc(&input::read(file)?, &file.display().to_string()),
+            None => Ok(Ranges::default()),
+        };
+        Ok(Self {
+            msrs: ranges(tables.msrs)?,
+            apic: ranges(tables.apic)?,
+            ports: ranges(tables.ports)?,
+            pages: ranges(tables.pages)?,
+            hypercalls: ranges(tables.hypercalls)?,
+            hyperv: ranges(tables.hyperv)?,
+            ioports: proc(&files.ioports)?,
+            iomem: proc(&files.iomem)?,
+            symbols: match &files.symbols {
+                Some(file) => Symbols::parse(&input::read(file)?, &file.display().to_string())?,
+                None => Symbols::default(),
+            },
+        })
+    }
+
+    /// The name of what a cause is about, if it has one.
+    pub fn of(&self, cause: &Cause) -> Option<String> {
+        let key = cause.key?;
+        let own = |text: Option<&str>| text.map(String::from);
+        match cause.kind {
+            Kind::Reason => None,
+            Kind::MsrRead | Kind::MsrWrite => self.msr(key),
+            Kind::PortIn | Kind::PortOut => {
+                let port = port(key);
+                own(self.ioports.name(port).or(self.ports.name(port)))
+            }
+            Kind::MmioRead | Kind::MmioWrite | Kind::Ioeventfd => self.address(key),
+            Kind::Page => self.address(key & !0xfff),
+            Kind::Cpuid => None,
+            Kind::Hypercall => own(self.hypercalls.name(key)),
+            Kind::HypervHypercall => own(self.hyperv.name(key)),
+            Kind::ApicWrite => own(self.apic.name(key)),
+            Kind::ControlRegister | Kind::DebugRegister | Kind::Exception => {
+                own(match cause.kind {
+                    Kind::Exception => exception(key),
+                    Kind::ControlRegister if key >> 8 == 2 => Some("CLTS"),
+                    Kind::ControlRegister if key >> 8 == 3 => Some("LMSW"),
+                    _ => None,
+                })
+            }
+        }
+    }
+
+    fn msr(&self, index: u64) -> Option<String> {
+        if let Some(name) = self.msrs.name(index) {
+            return Some(name.into());
+        }
+        let offset = index.checked_sub(X2APIC).map(|number| number << 4);
+        if let Some(name) = offset.and_then(|offset| self.apic.name(offset)) {
+            return Some(format!("IA32_X2APIC_{name}"));
+        }
+        let index = u32::try_from(index).ok()?;
+        vmx_caps::tables::by_index(index).map(|msr| msr.name.into())
+    }
+
+    fn address(&self, address: u64) -> Option<String> {
+        let register = address
+            .checked_sub(APIC)
+            .and_then(|offset| self.apic.name(offset));
+        if let Some(register) = register {
+            return Some(format!("local APIC {register}"));
+        }
+        let name = self.iomem.name(address).or(self.pages.name(address));
+        name.map(String::from)
+    }
+
+    /// The function that an address of the guest's code is in.
+    pub fn function(&self, rip: u64) -> Option<String> {
+        self.symbols.name(rip)
+    }
+}
+
+/// `IN`, `WRMSR`: what was done.
+pub fn action(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Reason => "exit",
+        Kind::MsrRead => "RDMSR",
+        Kind::MsrWrite => "WRMSR",
+        Kind::PortIn => "IN",
+        Kind::PortOut => "OUT",
+        Kind::MmioRead => "MMIO read",
+        Kind::MmioWrite => "MMIO write",
+        Kind::Ioeventfd => "ioeventfd",
+        Kind::Page => "page fault",
+        Kind::Cpuid => "CPUID",
+        Kind::Hypercall => "hypercall",
+        Kind::HypervHypercall => "Hyper-V hypercall",
+        Kind::ControlRegister => "MOV CR",
+        Kind::DebugRegister => "MOV DR",
+        Kind::ApicWrite => "APIC write",
+        Kind::Exception => "exception",
+    }
+}
+
+/// `0x608, 4 bytes`: what it was done to.
+pub fn key(cause: &Cause) -> String {
+    let Some(key) = cause.key else {
+        return "-".into();
+    };
+    let size = |key: u64| match key >> 16 & 0xff {
+        0 => String::new(),
+        1 => ", 1 byte".into(),
+        size => format!(", {size} bytes"),
+    };
+    let to = |key: u64| ["to", "from", "in", "in"][(key >> 8 & 3) as usize];
+    match cause.kind {
+        Kind::PortIn | Kind::PortOut => format!("{:#x}{}", port(key), size(key)),
+        Kind::Page => {
+            let access = match key & 7 {
+                access if access & 2 != 0 => "write",
+                access if access & 4 != 0 => "fetch",
+                _ => "read",
+            };
+            format!("{:#x}, {access}", key & !0xfff)
+        }
+        Kind::Cpuid => match (key as u32, key >> 32) {
+            (leaf, 0) => format!("{leaf:#x}"),
+            (leaf, subleaf) => format!("{leaf:#x}, subleaf {subleaf:#x}"),
+        },
+        Kind::ControlRegister => format!("{} CR{}", to(key), key & 0xff),
+        Kind::DebugRegister => format!("{} DR{}", to(key), key & 0xff),
+        Kind::Hypercall | Kind::Exception => key.to_string(),
+        _ => format!("{key:#x}"),
+    }
+}
+
+/// What rules of advice call a key: the port, the page or the register without the rest.
+pub fn subject(cause: &Cause) -> Option<u64> {
+    let key = cause.key?;
+    Some(match cause.kind {
+        Kind::PortIn | Kind::PortOut => port(key),
+        Kind::Page => key & !0xfff,
+        Kind::Cpuid => key & 0xffff_ffff,
+        Kind::ControlRegister | Kind::DebugRegister => key & 0xff,
+        _ => key,
+    })
+}
+
+fn port(key: u64) -> u64 {
+    key & 0xffff
+}
+
+/// SDM volume 3, table 7-1. 2 is also how an NMI is told.
+fn exception(vector: u64) -> Option<&'static str> {
+    const NAMES: [&str; 22] = [
+        "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "", "#TS", "#NP", "#SS",
+        "#GP", "#PF", "", "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
+    ];
+    let name = NAMES.get(usize::try_from(vector).ok()?)?;
+    (!name.is_empty()).then_some(*name)
+}
+
+/// The port, the MSR, the exit of a reason: what advice is about.
+pub fn noun(cause: &Cause, causes: &Causes) -> String {
+    let key = subject(cause).unwrap_or_default();
+    match cause.kind {
+        Kind::Reason => match cause.reason {
+            Some(reason) => causes.symbol(reason),
+            None => "exits".into(),
+        },
+        Kind::MsrRead | Kind::MsrWrite => format!("MSR {key:#x}"),
+        Kind::PortIn | Kind::PortOut => format!("port {key:#x}"),
+        Kind::MmioRead | Kind::MmioWrite | Kind::Ioeventfd => format!("address {key:#x}"),
+        Kind::Page => format!("page {key:#x}"),
+        Kind::Cpuid => format!("CPUID leaf {key:#x}"),
+        Kind::Hypercall => format!("hypercall {key}"),
+        Kind::HypervHypercall => format!("Hyper-V hypercall {key:#x}"),
+        Kind::ControlRegister => format!("CR{key}"),
+        Kind::DebugRegister => format!("DR{key}"),
+        Kind::ApicWrite => format!("APIC register {key:#x}"),
+        Kind::Exception => format!("exception {key}"),
+    }
+}

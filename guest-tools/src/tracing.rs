@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Counting by ftrace, which any kernel can do: nothing has to be built into KVM.
+
+pub mod hist;
+pub mod instance;
+pub mod kvm;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::causes::model::Causes;
+use crate::child::{Event, Events};
+use crate::error::{status, Result};
+use instance::Instance;
+
+pub use instance::is_there;
+
+/// For how long is counted.
+#[derive(Debug, Clone, Copy)]
+pub enum Until<'a> {
+    /// For this time, or until a signal.
+    Time(Option<Duration>),
+    /// While this command runs.
+    Command(&'a [OsString]),
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// How many exits each reason has.
+    Reasons,
+    /// The same, and their causes and places.
+    Causes,
+}
+
+/// Counts the exits of all VMs; the status is the command's.
+///
+/// # Errors
+///
+/// What this host lacks, or what it refuses. Nothing is left on it in any case.
+pub fn count(root: &Path, what: What, until: Until<'_>) -> Result<(Causes, u8)> {
+    // From here on signals are events, so that none of them leaves the instance behind.
+    let events = Events::new()?;
+    let instance = Instance::new(root)?;
+    let start = Instant::now();
+    kvm::begin(&instance, what)?;
+    let status = wait(&events, until)?;
+    kvm::end(&instance, what)?;
+    let causes = kvm::read(&instance, start.elapsed().as_secs_f64(), root)?;
+    instance.remove()?;
+    Ok((causes, status))
+}
+
+fn wait(events: &Events, until: Until<'_>) -> Result<u8> {
+    let words = match until {
+        Until::Time(time) => {
+            if time.is_none() {
+                // Standard error may be gone: no reason to stop.
+                let _ = writeln!(io::stderr(), "vmxscope: ftrace counts until Ctrl-C");
+            }
+            events.wait(time);
+            return Ok(status::OK);
+        }
+        Until::Command(words) => words,
+    };
+    let running = events.start(words)?;
+    loop {
+        match events.wait(None) {
+            Some(Event::Ended(ended)) => return Ok(ended?.status),
+            Some(Event::Signal(signal)) => running.pass_on(signal),
+            None => (),
+        }
+    }
+}

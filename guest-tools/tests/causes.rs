@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Expect that ftrace's tables become causes with names, in each form of the output.
+//!
+//! tests/recordings has `hist` files of kernels in the lab while a nested guest booted, with
+//! no more than 24 entries a table and its totals made to fit.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+
+use common::{failure, printed, Machine};
+use exit_stats::reason::Vendor;
+use vmxscope::causes::model::{Cause, Causes, Kind};
+use vmxscope::tracing::hist::parse;
+use vmxscope::tracing::kvm::of_hists;
+
+fn recording(kernel: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings");
+    fs::read_to_string(format!("{folder}/hist-{kernel}.txt")).unwrap()
+}
+
+/// The `hist` file of each event in a recording.
+fn sections(text: &str) -> Vec<(&str, &str, &str)> {
+    let parts = text.split("=== ").filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            let (event, text) = part.split_once('\n').unwrap();
+            (event, event, text)
+        })
+        .collect()
+}
+
+fn causes_of(kernel: &str) -> Causes {
+    of_hists(sections(&recording(kernel)), 20.0).unwrap()
+}
+
+/// As JSON in a file.
+fn saved(causes: &Causes) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("causes.json");
+    fs::write(&file, serde_json::to_string(causes).unwrap()).unwrap();
+    (folder, file)
+}
+
+fn shown(causes: &Causes, words: &[&str]) -> String {
+    let (_folder, file) = saved(causes);
+    let from = ["causes", "--from", file.to_str().unwrap()];
+    printed(&Machine::patched(), &[&from, words].concat())
+}
+
+fn exits(causes: &Causes, kind: Kind, key: u64) -> u64 {
+    let fits = |cause: &&Cause| cause.kind == kind && cause.key == Some(key);
+    causes
+        .causes
+        .iter()
+        .filter(fits)
+        .map(|cause| cause.exits)
+        .sum()
+}
+
+#[test]
+fn the_tables_of_each_kernel_are_read_whole() {
+    // Read off the recordings by eye.
+    let causes = causes_of("6.12");
+    assert_eq!((causes.vendor, causes.exits), (Vendor::Vmx, 71_783));
+    let reason = |number| {
+        causes
+            .reasons
+            .iter()
+            .find(|cause| cause.reason == Some(number))
+    };
+    assert_eq!(reason(30).unwrap().exits, 40_403);
+    assert_eq!(reason(29).unwrap().exits, 1);
+    assert_eq!(exits(&causes, Kind::MsrWrite, 0x6e0), 8_088);
+    assert_eq!(exits(&causes, Kind::PortIn, 0x101_0071), 20_000);
+    assert_eq!(exits(&causes, Kind::PortOut, 0x1_0070), 20_000);
+}
+
+#[test]
+fn events_that_found_a_table_full_are_counted_and_told() {
+    let text = recording("6.12");
+    let (.., pages) = sections(&text)
+        .into_iter()
+        .find(|(event, ..)| *event == "kvm_page_fault")
+        .unwrap();
+    let tables = parse(pages, "hist").unwrap();
+    let full = tables
+        .iter()
+        .find(|table| table.keys == ["fault_address", "error_code"])
+        .unwrap();
+    assert_eq!(full.dropped, 1_877);
+    let mut causes = causes_of("6.12");
+    causes
+        .dropped
+        .insert("places in the guest's code".into(), 1_877);
+    let table = shown(&causes, &[]);
+    assert!(
+        table.contains("places in the guest's code was full: 1,877 events"),
+        "{table}"
+    );
+    let folded = shown(&causes, &["--folded=places"]);
+    assert!(folded.ends_with("no place in the table 1877\n"), "{folded}");
+    let metrics = shown(&causes, &["--prometheus"]);
+    assert!(
+        metrics.contains("vmxscope_dropped_events{table=\"places in the guest's code\"} 1877\n")
+    );
+}
+
+#[test]
+fn a_file_that_is_no_table_of_ftraces_is_refused_with_its_line() {
+    let good = "# trigger info: hist:keys=rw,port:vals=hitcount [active]\n\
+        { rw: 1, port: 128 } hitcount: 7\n\nTotals:\n    Hits: 7\n    Entries: 1\n    Dropped: 0\n";
+    assert_eq!(parse(good, "hist").unwrap()[0].entries, [(vec![1, 128], 7)]);
+    for (from, to, told) in [
+        (
+            "Hits: 7",
+            "Hits: 8",
+            "hist:5: the entries are 7 events, but it had 8",
+        ),
+        ("port: 128", "size: 128", "hist:2: no entry"),
+        (", port: 128", "", "hist:2: no entry"),
+        ("hitcount: 7", "hitcount: many", "hist:2: no entry"),
+        ("    Dropped: 0\n", "", "cut off"),
+        ("keys=", "vals=", "hist:1: no keys"),
+    ] {
+        let message = parse(&good.replacen(from, to, 1), "hist")
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains(told), "{message}");
+    }
+}
+
+#[test]
+fn flags_of_an_exit_reason_are_no_other_reason() {
+    let hist = |isa: u32, reasons: [u64; 2]| {
+        format!(
+            "# trigger info: hist:keys=isa,exit_reason:vals=hitcount\n\
+             {{ isa: {isa}, exit_reason: {} }} hitcount: 2\n\
+             {{ isa: {isa}, exit_reason: {} }} hitcount: 3\n\
+             Totals:\n    Hits: 5\n    Dropped: 0\n",
+            reasons[0], reasons[1]
+        )
+    };
+    let of = |isa, reasons| {
+        let text = hist(isa, reasons);
+        of_hists([("kvm_exit", "hist", text.as_str())], 1.0).unwrap()
+    };
+    // Bit 27 of VMX's exit reason says that it was in enclave mode.
+    let vmx = of(1, [10, 0x0800_000a]);
+    assert_eq!(
+        (vmx.vendor, vmx.reasons.len(), vmx.reasons[0].exits),
+        (Vendor::Vmx, 1, 5)
+    );
+    let svm = of(2, [0x13, 0xffff_ffff]);
+    assert_eq!(svm.vendor, Vendor::Svm);
+    assert_eq!(svm.reasons[0].reason, Some(0xfff2));
+    // Exit code 0x13 is a write of CR3.
+    assert_eq!(exits(&svm, Kind::ControlRegister, 3), 2);
+}
+
+#[test]
+fn causes_are_shown_with_their_names_and_with_advice() {
+    let table = shown(&causes_of("6.12"), &["--top", "5"]);
+    assert!(table.starts_with("71,783 exits of all VMs in 20.00 s, 3,589 a second (VMX):\n"));
+    for line in [
+        "\n20,000       1,000  27.9%  IN     0x71, 1 byte   RTC and CMOS\n",
+        "\n 8,088         404  11.3%  WRMSR  0x6e0          IA32_TSC_DEADLINE\n",
+        "port 0x70 and another, 2,000/s: the guest uses the RTC",
+        "5 of ",
+    ] {
+        assert!(table.contains(line), "{line}\n{table}");
+    }
+}
+
+#[test]
+fn the_guests_own_files_give_better_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_string()
+    };
+    let ioports = file("ioports", "0070-0071 : rtc_cmos\n");
+    let iomem = file("iomem", "fe000000-febfffff : PCI Bus 0000:00\n");
+    let map = file("map", "ffffffff81000000 T _text\nffffffff81000010 T last\n");
+    let mut causes = causes_of("6.12");
+    causes
+        .causes
+        .push(Cause::counted(Kind::MmioWrite, Some(0xfe00_0000), 9));
+    let mut place = Cause::counted(Kind::Reason, None, 12);
+    (place.reason, place.rip) = (Some(10), Some(0xffff_ffff_8100_0004));
+    causes.places = vec![place];
+    let files = ["--ioports", &ioports, "--iomem", &iomem, "--symbols", &map];
+    let csv = shown(&causes, &[&files[..], &["--csv"]].concat());
+    let head = "table,kind,reason,key,rip,name,exits,per_second\n";
+    assert!(csv.starts_with(head), "{csv}");
+    assert!(csv.contains("causes,port-out,IO_INSTRUCTION,0x10070,,rtc_cmos,20000,1000.0\n"));
+    assert!(csv.contains("causes,mmio-write,,0xfe000000,,PCI Bus 0000:00,9,0.45\n"));
+    assert!(
+        csv.contains("places,reason,CPUID,,0xffffffff81000004,_text+0x4,12,0.6\n"),
+        "{csv}"
+    );
+    let folded = shown(&causes, &[&files[..], &["--folded=places"]].concat());
+    assert_eq!(folded, "CPUID;_text+0x4 12\n");
+}
+
+#[test]
+fn stacks_of_causes_have_the_reasons_without_causes_too() {
+    let folded = shown(&causes_of("6.12"), &["--folded"]);
+    assert!(
+        folded.contains("WRMSR;0x6e0 IA32_TSC_DEADLINE 8088\n"),
+        "{folded}"
+    );
+    assert!(folded.contains("\nPREEMPTION_TIMER 8069\n"), "{folded}");
+    assert!(!folded.contains("IO_INSTRUCTION"), "{folded}");
+}
+
+#[test]
+fn what_is_saved_as_json_is_read_back_the_same() {
+    let causes = causes_of("6.12");
+    let json = shown(&causes, &["--json"]);
+    assert_eq!(Causes::parse(&json, "json").unwrap(), causes);
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["advice"][0]["rule"], "rtc");
+}
+
+#[test]
+fn a_guest_cannot_make_as_many_labels_as_it_likes() {
+    let causes = causes_of("6.12");
+    let metrics = shown(&causes, &["--prometheus", "--top", "3"]);
+    common::metrics::parse(&metrics);
+    let samples = metrics
+        .lines()
+        .filter(|line| line.starts_with("vmxscope_cause_exits{"));
+    let values: Vec<u64> = samples
+        .map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+        .collect();
+    assert!(values.len() <= 3 + 16, "{metrics}");
+    let all: u64 = causes.causes.iter().map(|cause| cause.exits).sum();
+    assert_eq!(values.iter().sum::<u64>(), all);
+    assert!(
+        metrics.contains("{what=\"RDMSR\",key=\"others\",name=\"\"} "),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn a_cause_has_the_name_that_the_manual_gives_it() {
+    let mut causes = causes_of("6.12");
+    let named = [
+        (Kind::MsrRead, 0xc000_0080, "IA32_EFER"),
+        (Kind::MsrWrite, 0x48, "IA32_SPEC_CTRL"),
+        (Kind::MsrWrite, 0x49, "IA32_PRED_CMD"),
+        (Kind::MsrRead, 0x1b, "IA32_APIC_BASE"),
+        (Kind::MsrWrite, 0x80b, "IA32_X2APIC_EOI"),
+        (Kind::MsrWrite, 0x83f, "IA32_X2APIC_SELF_IPI"),
+        (Kind::MsrRead, 0x480, "IA32_VMX_BASIC"),
+        (Kind::MsrWrite, 0x4b56_4d04, "KVM_PV_EOI_EN"),
+        (Kind::MsrRead, 0x4000_0020, "HV_X64_MSR_TIME_REF_COUNT"),
+        (Kind::PortIn, 0x104_b008, "ACPI PM timer (pc)"),
+        (Kind::MmioWrite, 0xfee0_0300, "local APIC ICR"),
+        (Kind::MmioRead, 0xfed0_00f0, "HPET"),
+        (Kind::Page, 0xb_8002, "VGA frame buffer"),
+        (Kind::Hypercall, 5, "KVM_HC_KICK_CPU"),
+        (
+            Kind::HypervHypercall,
+            2,
+            "HVCALL_FLUSH_VIRTUAL_ADDRESS_SPACE",
+        ),
+        (Kind::ApicWrite, 0x300, "ICR"),
+        (Kind::Exception, 14, "#PF"),
+    ];
+    causes.causes = named
+        .map(|(kind, key, _)| Cause::counted(kind, Some(key), 1))
+        .to_vec();
+    let csv = shown(&causes, &["--csv"]);
+    let lines: Vec<&str> = csv
+        .lines()
+        .filter(|line| line.starts_with("causes,"))
+        .collect();
+    assert_eq!(lines.len(), named.len());
+    for (line, (.., name)) in lines.iter().zip(named) {
+        assert!(line.ends_with(&format!(",{name},1,0.05")), "{name}: {line}");
+    }
+}
+
+#[test]
+fn keys_are_told_in_words() {
+    let mut causes = causes_of("6.12");
+    let keys = [
+        (Kind::PortOut, 0x4_0cf8, "0xcf8, 4 bytes"),
+        (Kind::Page, 0x1234_5002, "0x12345000, write"),
+        (Kind::Page, 0x1234_5004, "0x12345000, fetch"),
+        (Kind::Cpuid, 1 << 32 | 0xd, "0xd, subleaf 0x1"),
+        (Kind::ControlRegister, 0x103, "from CR3"),
+        (Kind::ControlRegister, 0x200, "in CR0    CLTS"),
+        (Kind::DebugRegister, 0x7, "to DR7"),
+    ];
+    causes.causes = keys
+        .map(|(kind, key, _)| Cause::counted(kind, Some(key), 1))
+        .to_vec();
+    let table = shown(&causes, &[]);
+    let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (_, _, text) in keys {
+        assert!(
+            squeezed(&table).contains(&squeezed(text)),
+            "{text}\n{table}"
+        );
+    }
+}
+
+#[test]
+fn a_host_that_cannot_count_says_what_it_lacks() {
+    let machine = Machine::patched();
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_str().unwrap();
+    let words = ["causes", "--host", "--root", root];
+    let (status, message) = failure(&machine, &words);
+    assert!(
+        status == 3 && message.contains("mount -t tracefs"),
+        "{message}"
+    );
+    let tracing = folder.path().join("sys/kernel/tracing");
+    fs::create_dir_all(tracing.join("instances")).unwrap();
+    let (status, message) = failure(&machine, &words);
+    assert!(
+        status == 3 && message.contains("modprobe kvm_intel"),
+        "{message}"
+    );
+    fs::create_dir_all(tracing.join("events/kvm/kvm_exit")).unwrap();
+    let (status, message) = failure(&machine, &words);
+    assert!(
+        status == 3 && message.contains("CONFIG_HIST_TRIGGERS"),
+        "{message}"
+    );
+    // exits names what it lacks itself, for ftrace would be no way out.
+    let (status, message) = failure(&machine, &["exits", "--host", "--root", root]);
+    assert!(
+        status == 3 && message.contains("no exit statistics"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_instance_that_a_killed_program_left_is_removed_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracing = folder.path().join("sys/kernel/tracing");
+    fs::create_dir_all(tracing.join("events/kvm/kvm_exit/hist")).unwrap();
+    for name in ["vmxscope-1", "someone", "vmxscope-2"] {
+        fs::create_dir_all(tracing.join("instances").join(name)).unwrap();
+    }
+    let held = fs::File::open(tracing.join("instances/vmxscope-2")).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    // A folder is no instance, in which a trigger could be set.
+    let words = ["causes", "--host", "--duration", "10ms", "--root"];
+    let root = folder.path().to_str().unwrap();
+    let (status, message) = failure(&Machine::patched(), &[&words[..], &[root]].concat());
+    assert!(
+        status == 5 && message.contains("cannot set the trigger"),
+        "{message}"
+    );
+    let left = fs::read_dir(tracing.join("instances")).unwrap();
+    let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["someone", "vmxscope-2"]);
+}
+
+#[test]
+fn files_that_are_not_understood_are_refused_by_name() {
+    let (folder, file) = saved(&causes_of("6.12"));
+    let text = fs::read_to_string(&file).unwrap();
+    let machine = Machine::patched();
+    for (from, to, told) in [
+        (
+            "vmxscope-causes-1",
+            "vmxscope-causes-9",
+            "\"vmxscope-causes-9\"",
+        ),
+        (
+            "\"seconds\":20.0",
+            "\"seconds\":0.0",
+            "no length of time: 0",
+        ),
+        ("\"exits\":71783", "\"exits\":-1", "-1"),
+        ("\"key\":\"0x6e0\"", "\"key\":\"6e0\"", "\"6e0\""),
+    ] {
+        let other = folder.path().join("other.json");
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{from}");
+        fs::write(&other, changed).unwrap();
+        let (status, message) = failure(&machine, &["causes", "--from", other.to_str().unwrap()]);
+        assert!(status == 4 && message.contains(told), "{message}");
+        assert!(message.contains("other.json"), "{message}");
+    }
+}
