@@ -292,7 +292,7 @@ fn keys_are_told_in_words() {
         (Kind::PortOut, 0x4_0cf8, "0xcf8, 4 bytes"),
         (Kind::Page, 0x1234_5002, "0x12345000, write"),
         (Kind::Page, 0x1234_5004, "0x12345000, fetch"),
-        (Kind::Cpuid, 1 << 32 | 0xd, "0xd, subleaf 0x1"),
+        (Kind::Cpuid, (1 << 32) | 0xd, "0xd, subleaf 0x1"),
         (Kind::ControlRegister, 0x103, "from CR3"),
         (Kind::ControlRegister, 0x200, "in CR0    CLTS"),
         (Kind::DebugRegister, 0x7, "to DR7"),

@@ -23,7 +23,7 @@ fn the_log_of_two_cpus_that_differ_is_as_it_was() {
     }
     machine.0.insert(1, other);
     let (log, _) = machine.report(&INTEL, false);
-    let text: String = log.all.iter().map(|line| format!("{line}\n")).collect();
+    let text = log.all.join("\n") + "\n";
     if text != LOG {
         let file = std::env::temp_dir().join("vmx_caps-golden.log");
         std::fs::write(&file, &text).unwrap();

@@ -160,12 +160,12 @@ pub fn key(cause: &Cause) -> String {
     let Some(key) = cause.key else {
         return "-".into();
     };
-    let size = |key: u64| match key >> 16 & 0xff {
+    let size = |key: u64| match (key >> 16) & 0xff {
         0 => String::new(),
         1 => ", 1 byte".into(),
         size => format!(", {size} bytes"),
     };
-    let to = |key: u64| ["to", "from", "in", "in"][(key >> 8 & 3) as usize];
+    let to = |key: u64| ["to", "from", "in", "in"][((key >> 8) & 3) as usize];
     match cause.kind {
         Kind::PortIn | Kind::PortOut => format!("{:#x}{}", port(key), size(key)),
         Kind::Page => {

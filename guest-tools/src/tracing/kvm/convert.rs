@@ -99,9 +99,9 @@ impl Found {
             sums.add(kind, reason, Some(keys[1]), None, exits);
         }
         for (keys, exits) in self.entries(&PORTS) {
-            let key = keys[1] & 0xffff | (keys[2] & 0xff) << 16;
+            let key = keys[1] & 0xffff | ((keys[2] & 0xff) << 16);
             let (kind, key) = match keys[0] {
-                0 => (Kind::PortIn, key | 1 << 24),
+                0 => (Kind::PortIn, key | (1 << 24)),
                 _ => (Kind::PortOut, key),
             };
             sums.add(kind, of(30, 0x7b), Some(key), None, exits);
@@ -127,7 +127,7 @@ impl Found {
                 // The exit qualification.
                 (true, Some(_)) => keys[1] & 7,
                 // The error code of a page fault: bit 1 is a write, bit 4 a fetch.
-                _ => match (keys[1] >> 1 & 1, keys[1] >> 4 & 1) {
+                _ => match ((keys[1] >> 1) & 1, (keys[1] >> 4) & 1) {
                     (1, _) => 2,
                     (_, 1) => 4,
                     _ => 1,
@@ -145,7 +145,7 @@ impl Found {
             sums.add(Kind::Cpuid, of(10, 0x72), Some(keys[0]), None, exits);
         }
         for (keys, exits) in self.entries(&SUBLEAVES) {
-            let key = keys[0] | keys[1] << 32;
+            let key = keys[0] | (keys[1] << 32);
             sums.add(Kind::Cpuid, of(10, 0x72), Some(key), None, exits);
         }
         for (keys, exits) in self.entries(&HYPERCALLS) {
@@ -164,9 +164,12 @@ impl Found {
             let (kind, key) = match keys[0] & 0xffff {
                 28 => (
                     Kind::ControlRegister,
-                    keys[1] & 15 | (keys[1] >> 4 & 3) << 8,
+                    keys[1] & 15 | (((keys[1] >> 4) & 3) << 8),
                 ),
-                29 => (Kind::DebugRegister, keys[1] & 7 | (keys[1] >> 4 & 1) << 8),
+                29 => (
+                    Kind::DebugRegister,
+                    keys[1] & 7 | (((keys[1] >> 4) & 1) << 8),
+                ),
                 _ => (Kind::ApicWrite, keys[1] & 0xfff),
             };
             sums.add(kind, Some(reason(vendor, keys[0])), Some(key), None, exits);
@@ -190,9 +193,9 @@ impl Found {
 fn of_code(code: u32) -> Option<(Kind, u64)> {
     let register = u64::from(code & 15);
     Some(match code {
-        0x00..=0x0f => (Kind::ControlRegister, register | 1 << 8),
+        0x00..=0x0f => (Kind::ControlRegister, register | (1 << 8)),
         0x10..=0x1f => (Kind::ControlRegister, register),
-        0x20..=0x2f => (Kind::DebugRegister, register | 1 << 8),
+        0x20..=0x2f => (Kind::DebugRegister, register | (1 << 8)),
         0x30..=0x3f => (Kind::DebugRegister, register),
         0x40..=0x5f => (Kind::Exception, u64::from(code - 0x40)),
         _ => return None,
