@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-EXPERIMENTS := paging boot cpus layouts
+EXPERIMENTS := paging boot cpus layouts baselines
 
 .PHONY: help setup demo test test-all bench bench-exit lab module module-clean lint patch unpatch \
 	export-series kvm install deb dkms-deb kernels cache-size clean-cache experiments \
@@ -44,6 +44,9 @@ experiment-cpus: ## What each CPU model of the emulator can do, by generation
 
 experiment-layouts: ## The course's readers against each layout of the leaves
 	@scripts/experiment layouts
+
+experiment-baselines: ## What is normal for a guest: vmxscope exits --baseline idle
+	@scripts/experiment baselines
 
 lab: ## An interactive shell in the lab's machine
 	@scripts/lab --shell

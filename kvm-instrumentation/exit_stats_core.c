@@ -124,7 +124,7 @@ int kvm_exit_stats_create_vcpu(struct kvm_vcpu *vcpu)
 		return 0;
 
 	vcpu->exit_stats = kvm_exit_stats_alloc(vm->config.vendor, vm->config.hist,
-						     GFP_KERNEL_ACCOUNT);
+						GFP_KERNEL_ACCOUNT);
 	if (!vcpu->exit_stats)
 		return -ENOMEM;
 

@@ -2,11 +2,13 @@
 //! `vmxscope exits`: the table of reasons.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use exit_stats::abi;
 use exit_stats::reason::Vendor;
 
 use crate::args::{ExitsArgs, Sort};
+use crate::baseline::{Baseline, Off};
 use crate::error::Result;
 use crate::format;
 use crate::guest::Wanted;
@@ -48,6 +50,7 @@ fn show(views: &[View], args: &ExitsArgs, out: &mut Output<'_>) -> Result<()> {
         .map(|text| names::number(vendor, text))
         .collect::<Result<Vec<u32>>>()?;
     let wanted = wanted.as_slice();
+    let baseline = args.baseline.as_deref().map(Baseline::open).transpose()?;
     let mut chosen: Vec<View> = views
         .iter()
         .map(|view| of_rows(view, args, wanted))
@@ -64,7 +67,7 @@ fn show(views: &[View], args: &ExitsArgs, out: &mut Output<'_>) -> Result<()> {
     if args.form.csv {
         return format::csv(out, &chosen);
     }
-    for (place, chosen) in chosen.iter().enumerate() {
+    for (place, (chosen, view)) in chosen.iter().zip(views).enumerate() {
         if args.per_vcpu || views.len() > 1 {
             if place != 0 {
                 writeln!(out)?;
@@ -72,7 +75,22 @@ fn show(views: &[View], args: &ExitsArgs, out: &mut Output<'_>) -> Result<()> {
             let title = out.look.bold(&format!("{}:", chosen.vm));
             writeln!(out, "{title}")?;
         }
-        show_table(chosen, args.sort, !wanted.is_empty(), out)?;
+        let off = baseline
+            .as_ref()
+            .and_then(|baseline| baseline.compare(view, None));
+        print_table(chosen, args.sort, off.as_ref(), out)?;
+        if wanted.is_empty() {
+            left_out(chosen, out)?;
+        } else {
+            for row in &chosen.reasons {
+                crate::bars::print(chosen, row, out)?;
+            }
+            writeln!(out)?;
+        }
+        if let Some(baseline) = &baseline {
+            writeln!(out, "{}", baseline.words(view, None))?;
+        }
+        notes(chosen, out)?;
     }
     Ok(())
 }
@@ -88,19 +106,14 @@ fn of_rows(view: &View, args: &ExitsArgs, wanted: &[u32]) -> View {
     }
 }
 
-fn show_table(view: &View, sort: Sort, histograms: bool, out: &mut Output<'_>) -> Result<()> {
-    print_table(view, sort, out)?;
-    if histograms {
-        for row in &view.reasons {
-            crate::bars::print(view, row, out)?;
-        }
-        writeln!(out)?;
-    } else if view.left_out != 0 {
+/// Says how many reasons are not in the table.
+fn left_out(view: &View, out: &mut Output<'_>) -> Result<()> {
+    if view.left_out != 0 {
         let shown = view.reasons.iter().filter(|row| !row.is_empty()).count();
         let all = shown + view.left_out;
         writeln!(out, "{shown} of {all} reasons that occurred are shown.")?;
     }
-    notes(view, out)
+    Ok(())
 }
 
 fn selected<'v>(view: &'v View, args: &ExitsArgs, wanted: &[u32]) -> Vec<&'v Row> {
@@ -147,9 +160,17 @@ const COLUMNS: [Column; 11] = [
 /// The first column that is empty where only counts and cycles are known.
 const FIRST_UNKNOWN: usize = 7;
 
+/// How far each reason is off a baseline; its place is behind the exits.
+const NORMAL: (usize, Column) = (3, figures("normal", 2));
+
 /// Prints the table of the rows, with the total of all.
-fn print_table(view: &View, by: Sort, out: &mut Output<'_>) -> Result<()> {
-    let mut columns = COLUMNS;
+fn print_table(
+    view: &View,
+    by: Sort,
+    off: Option<&BTreeMap<u32, Off>>,
+    out: &mut Output<'_>,
+) -> Result<()> {
+    let mut columns = COLUMNS.to_vec();
     columns[3].title = match by {
         Sort::Time => "of time",
         Sort::Count | Sort::Number => "of exits",
@@ -164,8 +185,18 @@ fn print_table(view: &View, by: Sort, out: &mut Output<'_>) -> Result<()> {
         true => FIRST_UNKNOWN,
         false => columns.len(),
     };
+    columns.truncate(known);
     lines.iter_mut().for_each(|line| line.truncate(known));
-    table::print(out, &columns[..known], &lines, 1)
+    if let Some(off) = off {
+        let (place, column) = NORMAL;
+        columns.insert(place, column);
+        let rows = view.reasons.iter().chain([&view.total]);
+        for (line, row) in lines.iter_mut().zip(rows) {
+            let off = off.get(&row.reason);
+            line.insert(place, off.map_or(String::new(), Off::to_string));
+        }
+    }
+    table::print(out, &columns, &lines, 1)
 }
 
 fn cells(view: &View, row: &Row, by: Sort) -> Vec<String> {

@@ -163,6 +163,7 @@ impl<'a> Guest<'a> {
         let interface = reader.interface();
         let mut view = View::new(Kind::Guest, self.cpu.machine(), interface.tsc_khz);
         view.vendor = interface.vendor;
+        view.vcpus = self.cpu.cpus().ok().map(|cpus| cpus.len());
         view.instance = Some(reader.instance());
         view.layout = Some(layout_name(interface.layout));
         view.host_scope = interface.host_scope;

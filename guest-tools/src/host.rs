@@ -175,7 +175,9 @@ impl Host {
             Some(vm) => (Kind::Vm, vm.name.clone()),
             None => (Kind::Host, "host".into()),
         };
-        parse(&text, &file, View::new(kind, name, self.tsc_khz))
+        let mut view = View::new(kind, name, self.tsc_khz);
+        view.vcpus = vm.map(|vm| vm.vcpus);
+        parse(&text, &file, view)
     }
 
     /// What each vCPU of a VM does, and its totals, in their order.

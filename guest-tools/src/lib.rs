@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod bars;
+pub mod baseline;
 pub mod caps;
 pub mod check;
 pub mod child;

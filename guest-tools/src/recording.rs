@@ -12,6 +12,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::args::RecordArgs;
+use crate::baseline::Compare;
 use crate::child::{Event, Events};
 use crate::error::{Error, Result};
 use crate::guest::Wanted;
@@ -34,6 +35,12 @@ pub struct Header {
     pub command: Vec<String>,
     /// Milliseconds from one view to the next.
     pub interval_ms: u64,
+    /// Of a baseline: what it was made of.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub about: Option<String>,
+    /// Of a baseline: by what others are compared with it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub compare: Option<Compare>,
 }
 
 /// The last line, unless the recording was cut off.
@@ -81,6 +88,8 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
         format: FORMAT.into(),
         command: words.collect(),
         interval_ms: args.interval.as_millis() as u64,
+        about: None,
+        compare: None,
     }))?;
     let view = |all| {
         source.read(Wanted {
@@ -187,6 +196,8 @@ pub fn parse(text: &str, name: &str) -> Result<Recording> {
             format: FORMAT.into(),
             command: Vec::new(),
             interval_ms: 0,
+            about: None,
+            compare: None,
         };
         return Ok(Recording {
             name: name.into(),

@@ -84,6 +84,9 @@ pub struct View {
     /// The number of the VM's counters, if by CPUID: views of another do not continue it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub instance: Option<u64>,
+    /// How many vCPUs it has, as far as that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub vcpus: Option<usize>,
     /// When it was read, in milliseconds since 1970.
     pub unix_ms: u64,
     /// The same by the clock that nobody sets, in nanoseconds since the machine started.
@@ -136,6 +139,7 @@ impl View {
             vm,
             vendor: Vendor::default(),
             instance: None,
+            vcpus: None,
             unix_ms: now_ms(),
             monotonic_ns: Some(monotonic_ns()),
             tsc_khz,

@@ -27,6 +27,7 @@ use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
 use crate::args::WatchArgs;
+use crate::baseline::Baseline;
 use crate::error::{Error, Result};
 use crate::guest::Wanted;
 use crate::host::Host;
@@ -50,7 +51,10 @@ pub fn run(args: &WatchArgs, processor: &dyn Processor) -> Result<()> {
         true => Start::All(Host::open(root(args.source.root.as_deref()), &cpu)?),
         false => {
             let source = Source::open(&args.source, &cpu)?;
-            Start::One(Box::new(One::new(source, args.interval, false)?))
+            let mut one = One::new(source, args.interval, false)?;
+            let baseline = args.baseline.as_deref().map(Baseline::open).transpose()?;
+            one.model.compare_with(baseline);
+            Start::One(Box::new(one))
         }
     };
     let stop = signals::flag(&signals::TO_END)?;

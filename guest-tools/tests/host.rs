@@ -8,6 +8,8 @@ use std::fs;
 use clap::Parser;
 use common::host::{host, raw};
 use common::Machine;
+use exit_stats::abi;
+use exit_stats::reason::Vendor;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 use vmxscope::args::{Cli, Command};
@@ -124,6 +126,32 @@ fn a_vm_that_ended_is_told_from_an_error() {
     let vm = host.find("web1").unwrap();
     fs::remove_dir_all(folder.0.join("sys/kernel/debug/kvm/4211-14")).unwrap();
     assert_eq!(host.read(Some(&vm)).unwrap_err().status(), 6);
+}
+
+#[test]
+fn a_table_of_amds_exit_codes_is_known_by_the_kernels_names() {
+    // As kvm_exit has them: SVM's in small letters.
+    let head = "reason\tsymbol\texits\tcycles\tmin\tmax\tblocked\tuser\tl2\tdropped\taway\tentry\tguest\tbuckets\n";
+    let row = |reason: u32, symbol: &str, exits: u32| {
+        format!("{reason}\t{symbol}\t{exits}\t0\t0\t0\t0\t0\t0\t0\t0\t0\t0\t-\n")
+    };
+    for (first, cpuid, vendor, name) in [
+        ("read_cr0", 0x72, Vendor::Svm, "CPUID"),
+        ("EXCEPTION_NMI", 10, Vendor::Vmx, "CPUID"),
+    ] {
+        let symbol = if vendor == Vendor::Svm {
+            "cpuid"
+        } else {
+            "CPUID"
+        };
+        let table = head.to_owned()
+            + &row(0, first, 0)
+            + &row(cpuid, symbol, 3)
+            + &row(abi::TOTAL, "TOTAL", 3);
+        let view = host::parse(&table, "amd", View::new(Kind::Vm, "amd".into(), 1)).unwrap();
+        assert_eq!(view.vendor, vendor);
+        assert_eq!(view.row(cpuid).unwrap().name, name);
+    }
 }
 
 #[test]

@@ -239,6 +239,8 @@ fn made(name: &str, exits: u64, seconds: u64, own: u64) -> Recording {
         format: recording::FORMAT.into(),
         command: Vec::new(),
         interval_ms: 1_000,
+        about: None,
+        compare: None,
     };
     Recording {
         name: name.into(),

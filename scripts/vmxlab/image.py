@@ -186,6 +186,7 @@ def l1_base(base: Base, kvm: KvmSet, with_guest: bool) -> Path:
                 name = module.name.removesuffix(".xz")
                 install_module(stage, module, f"lab/modules/{name}")
             install(stage, FILES / "load-kvm", "lab/load-kvm")
+            install(stage, FILES / "stopped", "lab/stopped")
             install(stage, guest.build_c(FILES / "tohost.c", folder), "lab/tohost")
             if with_guest:
                 install(stage, FILES / "guest", "lab/guest")

@@ -21,20 +21,7 @@
  * as "REASON DETAIL TIMES", and at the end each linear histogram of KVM's
  * binary statistics as "stats NAME BUCKET:VALUE..."; values of 0 are left out.
  */
-#include <err.h>
-#include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include <linux/kvm.h>
-
-#define GUEST_AT 0x1000
-#define PORT 0x80
+#include "vmm.h"
 
 /* Runs alike in 16-bit real mode and in 32-bit protected mode. */
 static const uint8_t guest_code[] = {
@@ -57,15 +44,6 @@ static const uint32_t leaves[] = {
 static const uint32_t subleaves[] = { 0, 1, 10, 30, 35, 69, 444, 0xffff, 0x7fffffff, 0xffffffff };
 
 static int vcpu;
-
-static int call(int fd, unsigned long request, void *argument, const char *what)
-{
-	int result = ioctl(fd, request, argument);
-
-	if (result < 0)
-		err(70, "%s", what);
-	return result;
-}
 
 /* Flat 32-bit protected mode without paging. */
 static void protected_mode(struct kvm_sregs *sregs)
@@ -213,44 +191,24 @@ static unsigned long long detail(const struct kvm_run *run)
 
 int main(int argc, char **argv)
 {
-	struct kvm_userspace_memory_region region = {
-		.guest_phys_addr = GUEST_AT, .memory_size = 4096,
-	};
 	unsigned long long last = 0, now;
 	unsigned long rounds, times = 0;
 	struct kvm_run *run;
-	int kvm, vm, size, reason = -1;
-	char folder[32];
-	int fails, asks;
+	int fails, asks, reason = -1;
+	struct vmm vmm;
 
 	if (argc < 3)
 		errx(64, "usage: l3 work|segment|state|control|cpuid[-VENDOR] ROUNDS [COMMAND]");
 	rounds = strtoul(argv[2], NULL, 0);
 	fails = !strcmp(argv[1], "state") || !strcmp(argv[1], "control");
-
 	asks = !strncmp(argv[1], "cpuid", 5);
 
-	kvm = open("/dev/kvm", O_RDWR);
-	if (kvm < 0)
-		err(70, "/dev/kvm");
-	vm = call(kvm, KVM_CREATE_VM, NULL, "KVM_CREATE_VM");
-	/* Real mode needs these where the hardware has no unrestricted guest. */
-	ioctl(vm, KVM_SET_TSS_ADDR, 0xfffbd000UL);
-	region.userspace_addr = (uintptr_t)mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-						MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (asks)
-		memcpy((void *)(uintptr_t)region.userspace_addr, cpuid_code, sizeof(cpuid_code));
-	else
-		memcpy((void *)(uintptr_t)region.userspace_addr, guest_code, sizeof(guest_code));
-	call(vm, KVM_SET_USER_MEMORY_REGION, &region, "KVM_SET_USER_MEMORY_REGION");
-	vcpu = call(vm, KVM_CREATE_VCPU, NULL, "KVM_CREATE_VCPU");
-	size = call(kvm, KVM_GET_VCPU_MMAP_SIZE, NULL, "KVM_GET_VCPU_MMAP_SIZE");
-	run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-	if (run == MAP_FAILED)
-		err(70, "mmap of the vCPU");
+	vmm = asks ? make_vm(0, cpuid_code, sizeof(cpuid_code), 1) :
+		     make_vm(0, guest_code, sizeof(guest_code), 1);
+	vcpu = make_vcpu(&vmm, 0, &run);
 
 	if (asks) {
-		set_cpuid(kvm, !strcmp(argv[1], "cpuid-intel") ? "GenuineIntel" :
+		set_cpuid(vmm.kvm, !strcmp(argv[1], "cpuid-intel") ? "GenuineIntel" :
 			       !strcmp(argv[1], "cpuid-amd") ? "AuthenticAMD" : NULL);
 		set_state("work", 0);
 		while (rounds--)
@@ -275,12 +233,5 @@ int main(int argc, char **argv)
 	printf("%d %#llx %lu\n", reason, last, times);
 end:
 	print_stats();
-	fflush(stdout);
-
-	if (argc > 3) {
-		snprintf(folder, sizeof(folder), "%d-%d", (int)getpid(), vm);
-		setenv("VM", folder, 1);
-		return system(argv[3]) ? 1 : 0;
-	}
-	return 0;
+	return argc > 3 ? run_command(&vmm, argv[3]) : 0;
 }

@@ -20,6 +20,7 @@ theirs() {
 	echo "== before"; ours
 	echo "== cpuid"; theirs
 	echo "== after"; ours
+	echo "== instance"; /lab/vmxscope leaf 0x4ffffffb -s 2
 	echo "== cpus"; /lab/vmxscope leaf 0x4ffffffd -s 55 --all-cpus
 	echo "== check"; /lab/vmxscope check --random 1000; echo "status $?"
 	echo "== exits"; /lab/vmxscope exits --json; echo "status $?"

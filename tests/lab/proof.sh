@@ -29,6 +29,7 @@ vm=$(echo /sys/kernel/debug/kvm/*-*)
 cat "$vm/exit_stats_raw" >/out/vm
 cat /sys/kernel/debug/kvm/exit_stats_raw >/out/host
 cat "$vm/exits" >/out/exits
+cat "$vm/exit_stats_vcpus" >/out/vcpus
 cat $tracing/events/kvm/kvm_exit/hist >/out/hist
 cp /run/mon.log /run/mon.before
 monitor 'info stats vcpu'

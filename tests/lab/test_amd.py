@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """An AMD host: exits are counted there by SVM's exit codes, exactly."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,25 @@ MACHINES = [
     pytest.param("6.12", "zambezi", marks=pytest.mark.matrix),
     pytest.param("7.3", "trinity_apu", marks=pytest.mark.matrix),
 ]
+# As the APM calls them.
+NAMES = {CPUID: ("CPUID", "CPUID"), HLT: ("HLT", "HLT"), NPF: ("NPF", "Nested page fault"),
+         IOIO: ("IOIO", "I/O to an intercepted port")}
 pytestmark = pytest.mark.parametrize(("series", "model"), MACHINES)
 
 
-def run_guests(lab: Lab, l3: Path, series: str, model: str, *options: str) -> Run:
+@pytest.fixture(scope="module")
+def programs(l3: Path, vmxscope: Path) -> tuple[Path, Path]:
+    """What is put into the machine."""
+    return l3, vmxscope
+
+
+def run_guests(lab: Lab, programs: tuple[Path, Path], series: str, model: str,
+               *options: str) -> Run:
     """Run the small guests on an AMD model."""
-    run = lab.run("--kernel", series, "--cpu", model, "--add", f"{l3}:lab/l3", "--timeout", 300,
-                  *options, l1=(REPO / "tests/lab/amd.sh").read_text())
+    l3, vmxscope = programs
+    run = lab.run("--kernel", series, "--cpu", model, "--add", f"{l3}:lab/l3",
+                  "--add", f"{vmxscope}:lab/vmxscope", "--timeout", 300, *options,
+                  l1=(REPO / "tests/lab/amd.sh").read_text())
     assert run.status == 0, run.l1 + run.stderr
     return run
 
@@ -42,10 +55,10 @@ def answers(run: Run, guest: str) -> list[str]:
 
 
 def test_kvm_amd_runs_guests_and_traces_their_exits(
-    lab: Lab, l3: Path, series: str, model: str
+    lab: Lab, programs: tuple[Path, Path], series: str, model: str
 ) -> None:
     for options in ([], ["--stock"]):
-        run = run_guests(lab, l3, series, model, *options)
+        run = run_guests(lab, programs, series, model, *options)
         assert "kvm_amd" in run.file("modules")
         said = run.file("work/said").splitlines()
         assert said[:2] == [f"{RUN_IO} 0x80 {ROUNDS}", f"{RUN_HLT} 0 1"]
@@ -56,27 +69,39 @@ def test_kvm_amd_runs_guests_and_traces_their_exits(
 
 
 def test_each_exit_is_counted_by_its_code_and_all_time_is_accounted_for(
-    lab: Lab, l3: Path, series: str, model: str
+    lab: Lab, programs: tuple[Path, Path], series: str, model: str
 ) -> None:
-    run = run_guests(lab, l3, series, model)
+    run = run_guests(lab, programs, series, model)
     table = views.table(run.file("work/exit_stats_raw"))
     traced = exits.histogram(run.file("work/hist"))
     counted = {reason: row["exits"] for reason, row in table.rows.items() if row["exits"]}
     assert counted.pop(views.TOTAL) == int(run.file("work/exits"))
     assert counted == traced
     exits.check_consistent(table, int(run.file("work/exits")))
-    head, vcpu = (line.split("\t") for line in run.file("work/exit_stats_vcpus").splitlines())
-    life = dict(zip(head, vcpu, strict=True))
-    times = ("cycles", "blocked", "user", "away", "entry", "guest")
-    assert (sum(table[views.TOTAL][name] for name in times)
-            == int(life["mark"]) - int(life["first"]))
+    exits.check_life(table, run.file("work/exit_stats_vcpus"))
     assert f" {CPUID}:{ROUNDS} " in run.file("work/said"), "the binary statistics"
 
 
-def test_its_guests_are_served_the_leaves(
-    lab: Lab, l3: Path, series: str, model: str
+def test_the_program_shows_them_by_the_apms_names(
+    lab: Lab, programs: tuple[Path, Path], series: str, model: str
 ) -> None:
-    run = run_guests(lab, l3, series, model)
+    run = run_guests(lab, programs, series, model)
+    table = views.table(run.file("work/exit_stats_raw"))
+    view = views.view(run.file("work/json"))
+    assert view["vendor"] == "svm"
+    assert views.counts(view) == table.exits()
+    named = {row["reason"]: (row["symbol"], row["name"]) for row in view["reasons"]}
+    for reason, (symbol, name) in NAMES.items():
+        assert named[reason] == (symbol, name)
+        if reason in table.exits():
+            count = table[reason]["exits"]
+            assert re.search(rf"^ *{reason}  {name} +{count} ", run.file("work/table"), re.M)
+
+
+def test_its_guests_are_served_the_leaves(
+    lab: Lab, programs: tuple[Path, Path], series: str, model: str
+) -> None:
+    run = run_guests(lab, programs, series, model)
     for guest in GUESTS:
         found = [line for line in answers(run, guest) if line.startswith("0x4ffffffb 0x0: ")]
         assert found, guest
@@ -85,10 +110,10 @@ def test_its_guests_are_served_the_leaves(
 
 
 def test_the_log_is_that_of_an_unpatched_kernel(
-    lab: Lab, l3: Path, series: str, model: str
+    lab: Lab, programs: tuple[Path, Path], series: str, model: str
 ) -> None:
-    ours = run_guests(lab, l3, series, model)
-    stock = run_guests(lab, l3, series, model, "--stock")
+    ours = run_guests(lab, programs, series, model)
+    stock = run_guests(lab, programs, series, model, "--stock")
     # Modules that were built apart from the kernel taint it, and it says so.
     ours_said = ours.file("dmesg").replace("kvm: loading out-of-tree module taints kernel.\n", "")
     assert ours_said == stock.file("dmesg")

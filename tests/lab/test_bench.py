@@ -86,23 +86,6 @@ def test_the_committed_page_is_of_the_whole_benchmark() -> None:
     assert whole["targets"] == page.targets(whole)
 
 
-def test_the_readme_has_the_figures_of_that_page() -> None:
-    text = (REPO / "README.md").read_text(encoding="utf-8")
-    whole = json.loads((REPO / "docs/bench.json").read_text(encoding="utf-8"))
-    rows = re.findall(r"^\| [^|]+ \| \+?([\d,]+) \| *([-+][\d.]+ %)? *\|", text, re.M)
-    methods = {name: whole["lab"]["methods"][name]
-               for name in ("stock", "off", "on", "histograms", "tracepoints", "bpf", "perf")}
-    stock = methods["stock"]["kinds"]["cpuid"]["median"]
-    cpuid = [stock] + [one["kinds"]["cpuid"]["median"] - stock
-                       for name, one in methods.items() if name != "stock"]
-    assert [int(count.replace(",", "")) for count, _ in rows] == cpuid
-    of_boots = page.boots(methods)
-    assert all(f"| {boot} |" in of_boots for _, boot in rows[1:])
-    side = whole["cpu"]["side_by_side"]
-    for threads, name in (("1", "ours"), ("1", "histograms"), ("2", "shared")):
-        assert f"{side[threads][name]['ratio']:.3f} times" in text.replace("\n", " "), name
-
-
 def test_make_bench_is_the_script_and_its_help_names_its_options() -> None:
     makefile = (REPO / "Makefile").read_text(encoding="utf-8")
     assert re.search(r"^bench: ## .*\n\t@scripts/bench\n",

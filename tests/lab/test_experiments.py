@@ -9,7 +9,7 @@ import pytest
 
 from vmxlab import REPO
 
-EXCEPTION, TRIPLE_FAULT, CPUID, INVLPG, CR_ACCESS = 0, 2, 10, 14, 28
+EXCEPTION, TRIPLE_FAULT, CPUID, HLT, INVLPG, CR_ACCESS = 0, 2, 10, 12, 14, 28
 VIOLATION, MISCONFIGURATION, INVPCID = 48, 49, 58
 
 
@@ -167,9 +167,9 @@ def test_all_is_each_of_them() -> None:
     # What `make experiments` runs is what the tests above run one by one.
     shown = subprocess.run([REPO / "scripts/experiment", "--help"], capture_output=True, text=True,
                            check=True).stdout
-    assert "{paging,boot,cpus,layouts,all}" in shown.replace("\n", "").replace(" ", "")
+    assert "{paging,boot,cpus,layouts,baselines,all}" in shown.replace("\n", "").replace(" ", "")
     makefile = (REPO / "Makefile").read_text(encoding="utf-8")
-    for name in ("paging", "boot", "cpus", "layouts"):
+    for name in ("paging", "boot", "cpus", "layouts", "baselines"):
         assert f"\nexperiment-{name}: ## " in makefile
         assert f"\t@scripts/experiment {name}\n" in makefile
     assert "\t@scripts/experiment all\n" in makefile
@@ -180,3 +180,17 @@ def test_the_readmes_picture_is_one_of_the_experiments(make) -> None:
     shown = (REPO / "docs/paging.svg").read_text(encoding="utf-8")
     for text in ("Haswell, ept=1", "Haswell, ept=0", "EPT violation (48)", "INVPCID (58)"):
         assert f">{text}</text>" in drawn and f">{text}</text>" in shown, text
+
+
+@pytest.mark.matrix
+def test_a_baseline_has_what_its_guest_did(make) -> None:
+    out = make("baselines", "--short")
+    counts = {name: numbers(found) for name, found in result(out)["counts"].items()}
+    # An idle guest halts, a boot sets up its memory, and a disk is told of its requests.
+    assert HLT in counts["idle"] and sum(counts["boot"].values()) > 10_000
+    assert counts["disk"][MISCONFIGURATION] > counts["idle"].get(MISCONFIGURATION, 0)
+    for name in counts:
+        first, *rest = (out / f"{name}.rec").read_text(encoding="utf-8").splitlines()
+        header = json.loads(first)["header"]
+        assert header["compare"] in ("rate", "count", "share") and "Linux 6." in header["about"]
+        assert all("view" in json.loads(line) for line in rest) and rest

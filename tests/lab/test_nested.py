@@ -28,7 +28,7 @@ pytestmark = pytest.mark.parametrize(("series", "params"), MACHINES)
 
 
 def run_nested(lab: Lab, l3: Path, series: str, params: str) -> Run:
-    """Run L3 in L2 in L1, and stop L2 behind it."""
+    """Run L3 in L2 in L1."""
     added = [f"{l3}:lab/l3"]
     patched = kvm.modules(kernel.base(f"small-{series}"), "patched").modules
     added += [f"{module}:lab/{module.name}" for module in patched
@@ -99,5 +99,6 @@ def test_each_view_agrees_on_the_exits_of_both_guests(
     table = views.table(run.file("vm"))
     assert table.exits() == exits.histogram(run.file("kvm_exit"))
     exits.check_consistent(table, int(run.file("exits")))
+    exits.check_life(table, run.file("exit_stats_vcpus"))
     assert views.table(run.file("host")).rows == table.rows
     assert not re.search(r"WARNING:|BUG:|Oops|Call Trace", run.file("dmesg")), run.file("dmesg")

@@ -57,7 +57,15 @@ RUN_ELSEWHERE = {
     "make deb":
         "tests/unit/test_packages.py::test_the_debian_package_of_the_program_needs_nothing_else",
     "make dkms-deb":
-        "tests/unit/test_packages.py::test_dkms_builds_the_module_against_debians_headers",
+        "tests/unit/test_packages.py::"
+        "test_dkms_builds_both_modules_against_debians_headers_without_rust",
+    "apt install ./out/vmxscope-dkms_*.deb":
+        "tests/unit/test_packages.py::"
+        "test_dkms_builds_both_modules_against_debians_headers_without_rust",
+    "modprobe vmx_exits": LAB + "test_attach.py::"
+        "test_the_guest_is_served_while_it_is_there_and_by_kvm_as_before_otherwise",
+    "vmxscope vms":
+        LAB + "test_program.py::test_on_the_host_a_stopped_vm_is_the_same_in_each_view",
     "make lab":
         LAB + "test_lab.py::test_the_shell_takes_commands_from_a_terminal_and_gives_it_back",
     "scripts/lab --l1 my-script.sh":
@@ -74,6 +82,8 @@ RUN_ELSEWHERE = {
         LAB + "test_experiments.py::test_ept_reasons_vanish_and_those_of_shadow_paging_appear",
     "make experiment-boot": LAB + "test_experiments.py::test_a_boot_and_a_reboot_are_told_apart",
     "make experiment-cpus": LAB + "test_experiments.py::test_a_later_cpu_brings_capabilities",
+    "make experiment-baselines":
+        LAB + "test_experiments.py::test_a_baseline_has_what_its_guest_did",
     "make experiment-layouts":
         LAB + "test_experiments.py::test_each_reader_fits_its_layout_and_no_other",
     "scripts/lab --l1 docs/course/assignment1.sh --out out/assignment1":

@@ -17,10 +17,13 @@ Examples:
   vmxscope exits --json > before.json   save them; --from before.json shows them again
   vmxscope exits --vm web1              on a host, as root: one of its VMs
   vmxscope exits --qmp /run/web1.qmp --per-vcpu
+  vmxscope exits --baseline idle        is that normal for a guest that idles?
+  vmxscope record -o mine.rec --duration 1m; vmxscope exits --baseline mine.rec
 
 time, average, p50 and p99 are of the handling in the host. blocked is how long the guest then
 slept, and userspace how long the VMM (such as QEMU) worked for it. p50 and p99 are the ends of
-the histogram's buckets: that many percent of the exits took at most so long.")]
+the histogram's buckets: that many percent of the exits took at most so long. normal is how many
+times the baseline's figure this one is; an exclamation mark is a factor of 4 or more, either way.")]
 pub struct ExitsArgs {
     /// Sort by this
     #[arg(long, value_name = "KEY", default_value = "time")]
@@ -38,6 +41,10 @@ pub struct ExitsArgs {
     /// Show also the reasons that did not occur
     #[arg(long)]
     pub all: bool,
+    /// Mark what is far off a guest of this kind: idle, boot, disk, or a recording or saved view
+    /// of your own
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["json", "csv", "prometheus"])]
+    pub baseline: Option<PathBuf>,
     /// Where the figures come from.
     #[command(flatten)]
     pub source: SourceArgs,

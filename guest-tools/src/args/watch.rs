@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `vmxscope watch`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -16,6 +17,7 @@ Examples:
   vmxscope watch --interval 100ms
   vmxscope watch --vms                 all VMs of this host by rate; Enter shows one
   vmxscope watch --vm web1             a VM of this host
+  vmxscope watch --baseline idle       what is more or less than normal
 
 The figures count from the start, or from the last reset (r); ? shows the keys. Histograms are
 read every tenth time, for they take most of the exits that this program causes. q ends it with
@@ -27,6 +29,9 @@ pub struct WatchArgs {
     /// On a host: all its VMs, the one with the most exits a second first
     #[arg(long, conflicts_with_all = ["cpu", "layout", "vm", "host", "qmp", "vcpu"])]
     pub vms: bool,
+    /// Mark what is far off a guest of this kind: idle, disk, or a recording of your own
+    #[arg(long, value_name = "NAME|FILE", conflicts_with = "vms")]
+    pub baseline: Option<PathBuf>,
     /// Where the figures come from.
     #[command(flatten)]
     pub source: SourceArgs,

@@ -129,11 +129,11 @@ pub fn parse(text: &str, file: &str, mut view: View) -> Result<View> {
     Ok(view)
 }
 
-/// Whose reason of this number the table calls so.
+/// Whose reason of this number the table calls so. KVM writes SVM's in small letters.
 fn vendor_of(reason: u32, symbol: &str) -> Vendor {
     let called = |vendor: &Vendor| {
         let own = vendor.symbol(reason).map(CStr::to_bytes);
-        own == Some(symbol.as_bytes())
+        own.is_some_and(|own| own.eq_ignore_ascii_case(symbol.as_bytes()))
     };
     let vendors = [Vendor::Vmx, Vendor::Svm];
     vendors.into_iter().find(called).unwrap_or_default()

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::args::Sort;
+use crate::baseline::{Baseline, Off};
 use crate::host::Vcpu;
 use crate::view::{Row, View};
 use crate::watch::Vcpus;
@@ -38,6 +39,8 @@ pub struct Model {
     restarts: u32,
     /// Views taken.
     updates: u32,
+    /// What is normal.
+    baseline: Option<Baseline>,
     /// The vCPUs, if they are shown instead of the reasons.
     vcpus: Option<Vcpus>,
 }
@@ -51,6 +54,8 @@ pub struct Line {
     pub rate: f64,
     /// Share of that in the last interval's time (or count, by the order), 0 to 1.
     pub share: f64,
+    /// How far the last interval is off the baseline.
+    pub off: Option<Off>,
 }
 
 impl Model {
@@ -70,8 +75,21 @@ impl Model {
             chosen: None,
             restarts: 0,
             updates: 0,
+            baseline: None,
             vcpus: None,
         }
+    }
+
+    /// Marks what is far off a baseline.
+    pub fn compare_with(&mut self, baseline: Option<Baseline>) {
+        self.baseline = baseline;
+    }
+
+    /// The name of the baseline.
+    pub fn baseline(&self) -> Option<&str> {
+        self.baseline
+            .as_ref()
+            .map(|baseline| baseline.name.as_str())
     }
 
     /// Takes the next view.
@@ -110,6 +128,12 @@ impl Model {
         let fits = |row: &&Row| {
             row.name.to_lowercase().contains(&filter) || row.symbol.to_lowercase().contains(&filter)
         };
+        let off = self
+            .baseline
+            .as_ref()
+            .zip(self.step.as_ref())
+            .and_then(|(baseline, (view, seconds))| baseline.compare(view, Some(*seconds)))
+            .unwrap_or_default();
         let mut lines: Vec<(u64, Line)> = added
             .reasons
             .iter()
@@ -124,8 +148,13 @@ impl Model {
                     Some((key, last.exits as f64 / seconds, key as f64 / all as f64))
                 });
                 let (key, rate, share) = last.unwrap_or_default();
-                let row = row.clone();
-                (key, Line { row, rate, share })
+                let line = Line {
+                    row: row.clone(),
+                    rate,
+                    share,
+                    off: off.get(&row.reason).copied(),
+                };
+                (key, line)
             })
             .collect();
         // By what the last interval had; by all since the base only where that is the same.

@@ -21,6 +21,8 @@ const TALL: u16 = 20;
 /// The place of the reason's name, to how many columns it may be cut where there is little
 /// room, and the width of the longest bar.
 const NAME: usize = 1;
+/// The place of the comparison with a baseline.
+const NORMAL: usize = 4;
 const SHORT_NAME: usize = 18;
 const LONGEST_BAR: usize = 30;
 
@@ -96,6 +98,9 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, model: &Model) {
         second += &format!(", {}/s by this program", whole(model.own_rate()));
     }
     second += &format!(", every {}", time(model.interval().as_secs_f64() * 1e9));
+    if let Some(baseline) = model.baseline() {
+        second += &format!(", normal is {baseline}");
+    }
     if model.restarts() != 0 {
         second += &format!(", started anew {} times", model.restarts());
     }
@@ -110,12 +115,12 @@ fn draw_rates(frame: &mut Frame<'_>, area: Rect, model: &Model) {
 }
 
 /// The columns of the table; the bar takes what is left.
-fn columns(sort: Sort) -> [Column; 7] {
+fn columns(sort: Sort, baseline: bool) -> Vec<Column> {
     let of = match sort {
         Sort::Time => "of time",
         Sort::Count | Sort::Number => "of exits",
     };
-    [
+    let mut columns = vec![
         figures("no.", 5),
         words("reason"),
         figures("exits", 2),
@@ -123,13 +128,17 @@ fn columns(sort: Sort) -> [Column; 7] {
         figures("time", 3),
         figures("average", 4),
         figures(of, 1),
-    ]
+    ];
+    if baseline {
+        columns.insert(NORMAL, figures("normal", 0));
+    }
+    columns
 }
 
 fn cells(model: &Model, line: &Reason) -> Vec<String> {
     let (row, view) = (&line.row, model.now());
     let clock = |cycles| view.nanoseconds(cycles).map_or_else(|| "-".into(), time);
-    vec![
+    let mut cells = vec![
         row.reason.to_string(),
         row.name.to_string(),
         grouped(row.exits),
@@ -137,11 +146,18 @@ fn cells(model: &Model, line: &Reason) -> Vec<String> {
         clock(row.cycles),
         row.average().map_or_else(|| "-".into(), clock),
         format!("{:.0}%", line.share * 100.0),
-    ]
+    ];
+    if model.baseline().is_some() {
+        cells.insert(
+            NORMAL,
+            line.off.map_or(String::new(), |off| off.to_string()),
+        );
+    }
+    cells
 }
 
 fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Reason], chosen: usize) {
-    let columns = columns(model.sort());
+    let columns = columns(model.sort(), model.baseline().is_some());
     let rows: Vec<Vec<String>> = lines.iter().map(|line| cells(model, line)).collect();
     let room = usize::from(area.width);
     // A figure is shown whole or not at all; only names may be cut.

@@ -189,7 +189,7 @@ pub(crate) fn ring(place: &mut Place, _: &Shared, exits: u64) {
 #[inline(never)]
 pub(crate) fn inlined(place: &mut Place, _: &Shared, exits: u64) {
     each(exits, |reason| {
-        latch(&mut place.vcpu, reason);
+        latch(&place.vcpu, reason);
         place.vcpu.handled(Some(&place.hist), clock());
     });
 }

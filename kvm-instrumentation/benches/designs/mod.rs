@@ -8,7 +8,7 @@ mod others;
 use std::arch::x86_64::_rdtsc;
 use std::hint::black_box;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use exit_stats::boundary::{exit_stats_event, exit_stats_handled};
 use exit_stats::clock::event;

@@ -37,8 +37,13 @@ Boot = dict[str, Any]
 
 
 def recording(text: str) -> tuple[list[float], list[View]]:
-    """The views of a recording, and when each was made (Unix time in seconds)."""
+    """The views of a recording, and when each was made (Unix time in seconds).
+
+    The last were made when the VM had ended, and its exits are no longer the host's.
+    """
     made = [line["view"] for line in map(json.loads, text.splitlines()) if "view" in line]
+    while made[-1]["total"]["exits"] < made[-2]["total"]["exits"] or not made[-1]["reasons"]:
+        made.pop()
     return [one["unix_ms"] / 1000 for one in made], made
 
 

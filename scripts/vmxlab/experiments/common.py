@@ -43,8 +43,9 @@ class Experiment:
 
         Raises LabError with the end of the console if the run fails and may not.
         """
-        run = machine.lab(self.out / "runs" / name, "--kernel", self.kernel, "--timeout", timeout,
-                          *options, env=env)
+        series = () if "--base" in options else ("--kernel", self.kernel)
+        run = machine.lab(self.out / "runs" / name, *series, "--timeout", timeout, *options,
+                          env=env)
         self.runs.append({"name": name, "status": run.status, "seconds": round(run.seconds, 1),
                           "options": [str(option) for option in options]})
         return run if may_fail else run.checked()

@@ -41,7 +41,7 @@ def printed(text: str) -> Figures:
     found: Figures = {}
     for line in text.splitlines():
         words = line.split()
-        if words[:1] == ["done"] or not words:
+        if words[:1] == ["exit"]:
             break
         reason = TOTAL if words[0] == "all" else int(words[0])
         if words[1] == "undefined":
@@ -74,15 +74,14 @@ def run(experiment: Experiment) -> None:
     options = build(experiment)
     experiment.say("three readers under three layouts")
     lab = experiment.lab("layouts", "--l1", common.SCRIPTS / "layouts-l1",
-                         "--l2", common.SCRIPTS / "layouts-l2", *options,
-                         "--add-guest", f"{guest.vmxscope()}:lab/vmxscope")
-    said = views.parts(lab.file("guest"))
+                         "--l2", common.SCRIPTS / "layouts-l2", *options)
     results, tables = {}, {}
     for layout in LAYOUTS:
+        said = views.parts(lab.file(f"{layout}.guest"))
         tables[layout] = tuple(views.table(lab.file(f"{layout}.{when}")).rows
                                for when in ("before", "after"))
         for reader in LAYOUTS:
-            read = printed(said[f"{layout}/{reader}"])
+            read = printed(said[reader])
             bad = wrong(read, *tables[layout])
             results[f"{layout}/{reader}"] = {
                 "layout": layout, "reader": reader, "fits": not bad, "wrong": bad,

@@ -8,7 +8,6 @@ toggle() {
 	echo toggled >>/out/toggles
 }
 guest --name t --cpus 2 &
-t=$!
-until_gone $t toggle
-wait $t || exit
+until [ -e /run/guest/t.status ]; do usleep 100000; done
+until_ready 1 t toggle
 end
