@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # Runs in L1, on a kernel and a KVM that nobody changed: vmx_exits comes and goes
-# while virtual machines with two vCPUs each run. What it counts is compared with
+# while two virtual machines run. What it counts is compared with
 # what the kernel itself counts of KVM's trace event, over stretches at whose ends
 # the first of them stands still. Rounds of insmod and rmmod: /lab/rounds.
-# Each VM stays on a CPU of its own: in Bochs a busy vCPU that goes from CPU to CPU loses
-# its GS base sooner or later, whether vmx_exits is there or not.
+# In Bochs a nested guest with two busy vCPUs loses its GS base sooner or later, whether
+# vmx_exits is there or not, so each has one.
 trigger=/sys/kernel/tracing/events/kvm/kvm_exit/trigger
 dmesg -c >/dev/null
 load-kvm || exit
 mkfifo /run/mon.in /run/mon.out
 cat /run/mon.out >/run/mon.log &
-taskset 1 guest --name a --cpus 2 -- -chardev pipe,id=mon,path=/run/mon -mon chardev=mon,mode=readline &
+guest --name a -- -chardev pipe,id=mon,path=/run/mon -mon chardev=mon,mode=readline &
 a=$!
 b=$a
 exec 9>/run/mon.in
@@ -56,7 +56,7 @@ load
 stretch fresh
 monitor cont
 # Rounds, beside a second VM.
-taskset 2 guest --name b --cpus 2 &
+guest --name b &
 b=$!
 says a . 6
 dmesg >/out/dmesg.before

@@ -55,12 +55,12 @@ def test_all_time_of_the_vcpus_is_accounted_for(lab: Lab, base: str, rounds: int
     total = views.table(run.file("fresh.vm"))[views.TOTAL]
     head, *rows = (line.split("\t") for line in run.file("fresh.vcpus").splitlines())
     vcpus = [dict(zip(head, row, strict=True)) for row in rows]
-    assert [vcpu["vcpu"] for vcpu in vcpus] == ["0", "1"]
+    assert [vcpu["vcpu"] for vcpu in vcpus] == ["0"]
     times = ("cycles", "blocked", "user", "away", "entry", "guest")
     lives = sum(int(vcpu["mark"]) - int(vcpu["first"]) for vcpu in vcpus)
     assert sum(total[name] for name in times) == lives > 0
     # What each is for did happen: guests ran, waited for the VMM, and shared the CPUs.
-    assert total["guest"] and total["user"] and total["cycles"] and total["away"]
+    assert total["guest"] and total["user"] and total["cycles"]
 
 
 @pytest.mark.parametrize(("base", "rounds"), ROUNDS)
