@@ -3,8 +3,6 @@
 # while two virtual machines run. What it counts is compared with
 # what the kernel itself counts of KVM's trace event, over stretches at whose ends
 # the first of them stands still. Rounds of insmod and rmmod: /lab/rounds.
-# In Bochs a nested guest with two busy vCPUs loses its GS base sooner or later, whether
-# vmx_exits is there or not, so each has one.
 trigger=/sys/kernel/tracing/events/kvm/kvm_exit/trigger
 dmesg -c >/dev/null
 load-kvm || exit
