@@ -14,7 +14,7 @@ from vmxlab.series import COURSE, MISFIT, NewFile, choose, new_files
 COVER = """\
 Which exits a guest takes, and what they cost, can be told today by tracing,
 which is too dear to leave on, needs root on the host, and tells the guest
-nothing. Counting every exit by its reason and timing it costs some fifty
+nothing. Counting every exit by its reason and timing it costs some seventy
 instructions if it is done where the exit happens and in memory that only the
 vCPU's thread writes. This series does that, in Rust, and shows the figures
 
