@@ -199,7 +199,7 @@ def l1_base(base: Base, kvm: KvmSet, with_guest: bool) -> Path:
                 install(stage, l2, "lab/l2.cpio")
             pack(stage, folder / "l1.cpio.lz4", compress=True)
 
-    key = cache.digest("l1", 4, base.key, kvm.key, with_guest, inputs)
+    key = cache.digest("l1", 5, base.key, kvm.key, with_guest, inputs)
     return cache.entry("images", key, build, what=f"initramfs of L1, Linux {base.version}, "
                        f"KVM {kvm.name}{', with the guest' if with_guest else ''}") / "l1.cpio.lz4"
 
