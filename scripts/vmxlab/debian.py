@@ -32,6 +32,7 @@ KEYRINGS = tuple(
     Path(f"/usr/share/keyrings/debian-archive-keyring.{end}") for end in ("gpg", "pgp")
 )
 FULL = 1 << 20  # bytes: with less than this, nothing more can be fetched
+LISTS = 100 << 20  # bytes: the package lists, 41 MB, and what apt unpacks of them meanwhile
 
 CONFIG = """\
 Dir::Etc::SourceList "{home}/debian.sources";
@@ -186,6 +187,9 @@ class Apt:
         stamp = self.home / "updated"
         if stamp.exists() and not force:
             return
+        if shutil.disk_usage(self.home).free < LISTS:
+            # apt would wait for ever for a helper that ran out of space.
+            raise disk_full(self.home)
         with Step("Fetching Debian's package lists") as step:
             self.run("apt-get", "update", "-o", "APT::Update::Error-Mode=any", step=step)
         stamp.touch()

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from vmxlab import guest, views
+from vmxlab.errors import LabError
 from vmxlab.report import html, svg
 from vmxlab.views import Counts, Number, View
 
@@ -36,14 +37,18 @@ DRAWN = 6
 Boot = dict[str, Any]
 
 
-def recording(text: str) -> tuple[list[float], list[View]]:
+def recording(text: str, last: int) -> tuple[list[float], list[View]]:
     """The views of a recording, and when each was made (Unix time in seconds).
 
-    The last were made when the VM had ended, and its exits are no longer the host's.
+    The last is that of the guest standing still after `last` exits, of which the host's
+    table is. What comes after it is of QEMU's end, and then of a host without a guest.
     """
     made = [line["view"] for line in map(json.loads, text.splitlines()) if "view" in line]
-    while made[-1]["total"]["exits"] < made[-2]["total"]["exits"] or not made[-1]["reasons"]:
+    while made and made[-1]["total"]["exits"] != last:
         made.pop()
+    if not made:
+        raise LabError(f"no view of the recording has the {last} exits of the host's table",
+                       "The guest stood still for too short a time: run it again.")
     return [one["unix_ms"] / 1000 for one in made], made
 
 
@@ -173,7 +178,8 @@ def run(experiment: Experiment) -> None:
         "boot", "--l1", common.SCRIPTS / "boot-l1", "--l2", common.SCRIPTS / "boot-l2",
         "--add", f"{cli}:lab/vmxscope", "--add-guest", f"{cli}:lab/vmxscope",
         "--add-guest", f"{reboots}:lab/reboots")
-    times, made = recording(lab.file("boot.rec"))
+    host = views.table(lab.file("host")).exits()
+    times, made = recording(lab.file("boot.rec"), sum(host.values()))
     curve = Curve(times, made)
     said = boots(views.parts(lab.file("guest")))
     label = views.names(made[-1], *(boot["view"] for boot in said))
@@ -213,6 +219,6 @@ def run(experiment: Experiment) -> None:
     shown.write(experiment.out / "report.html")
     experiment.write_json({
         "names": label, "boots": took, "phases": rows, "answers": answers,
-        "host": views.table(lab.file("host")).exits(),
+        "host": host,
         "samples": [{"seconds": round(at, 3), "exits": sample}
                     for at, sample in zip(ends, samples, strict=True)]})

@@ -75,11 +75,12 @@ def run(experiment: Experiment) -> None:
     experiment.say("three readers under three layouts")
     lab = experiment.lab("layouts", "--l1", common.SCRIPTS / "layouts-l1",
                          "--l2", common.SCRIPTS / "layouts-l2", *options)
-    results, tables = {}, {}
+    results, tables, fitting = {}, {}, {}
     for layout in LAYOUTS:
         said = views.parts(lab.file(f"{layout}.guest"))
         tables[layout] = tuple(views.table(lab.file(f"{layout}.{when}")).rows
                                for when in ("before", "after"))
+        fitting[layout] = printed(said[layout])
         for reader in LAYOUTS:
             read = printed(said[reader])
             bad = wrong(read, *tables[layout])
@@ -95,7 +96,6 @@ def run(experiment: Experiment) -> None:
                                           for layout in LAYOUTS] for reader in LAYOUTS])
     for layout in LAYOUTS:
         before, after = tables[layout]
-        read = printed(said[f"{layout}/{layout}"])
         shown.heading(f"Layout {layout}, read by {layout}.c")
         shown.table(["reason", "host before", "reader", "host after", "host before, cycles",
                      "reader, cycles", "host after, cycles"], [
@@ -105,7 +105,7 @@ def run(experiment: Experiment) -> None:
              grouped(before.get(reason, {}).get("cycles", 0)),
              "-" if figures[1] is None else grouped(figures[1]),
              grouped(after.get(reason, {}).get("cycles", 0))]
-            for reason, figures in read.items() if figures and figures[0]])
+            for reason, figures in fitting[layout].items() if figures and figures[0]])
     shown.write(experiment.out / "report.html")
     experiment.write_json({"results": results, "host": {
         layout: {"before": before, "after": after}
