@@ -59,6 +59,8 @@ module: ## Build vmx_caps.ko and vmx_exits.ko for KDIR= (default: the running ke
 
 module-clean: ## Remove what `make module` built
 	@scripts/inside $(MAKE) -s -C "$(KDIR)" M="$(CURDIR)" clean
+	@rm -rf target/prebuilt
+	@rmdir target 2>/dev/null || true
 
 patch: ## Apply our KVM series to KERNEL_TREE=
 	@scripts/patch-kernel apply "$(KERNEL_TREE)"
