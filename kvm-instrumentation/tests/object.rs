@@ -214,13 +214,12 @@ fn the_headers_inline_part_latches_the_basic_reason_and_the_level() {
         static struct exit_stats_vcpu v;
         int main(void)
         {
-            v.start = 7;
             v.latest = EXIT_STATS_OVER;
-            exit_stats_exit(&v, 0x8c00000a, 0);
-            if (v.latest != 10)
+            exit_stats_exit(&v, 0x8c00000a, 0, 7);
+            if ((u16)v.latest != 10 || v.latest >> 32 || v.start != 7)
                 return 1;
-            exit_stats_exit(&v, 0xffff, 1);
-            return v.latest != (0xffff | EXIT_STATS_FROM_L2) || v.start != 7;
+            exit_stats_exit(&v, 0xffff, 1, 8);
+            return v.latest != (0xffff | EXIT_STATS_FROM_L2) || v.start != 8;
         }"#;
     fs::write(build.dir.join("latch.c"), program).unwrap();
     let compiled = Command::new("cc")
