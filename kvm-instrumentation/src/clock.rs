@@ -135,7 +135,7 @@ impl Vcpu {
         let (guest, cycles) = (start.wrapping_sub(mark), tsc.wrapping_sub(start));
         // One that is negative, or no cycles, makes this so, too.
         if ((guest | cycles.wrapping_sub(1)) as i64) < 0 {
-            return set.count_untimed(row);
+            return count_untimed(set, row);
         }
         let Some(counters) = set.rows.get(row) else {
             return;
@@ -164,8 +164,8 @@ impl Vcpu {
         let none = || self.latest.store(abi::BEYOND as u64 | OVER, Relaxed);
         match (event, phase) {
             (ENTRY_FAILED | ENTRY_EMULATED, _) => {
-                let failed = event == ENTRY_FAILED;
-                add(if failed { &to.set.failed } else { &to.set.emulated }, 1);
+                let entries = [&to.set.failed, &to.set.emulated];
+                add(entries[usize::from(event == ENTRY_EMULATED)], 1);
                 none();
             }
             (STOP_BEGIN, RUNNING) => {
@@ -219,14 +219,12 @@ impl Vcpu {
     }
 }
 
-impl Set {
-    /// Counts an exit that has no time.
-    #[cold]
-    #[inline(never)]
-    fn count_untimed(&self, row: usize) {
-        if let Some(row) = self.rows.get(row) {
-            add(&row[EXITS], 1);
-            add(&row[DROPPED], 1);
-        }
+/// Counts an exit that has no time.
+#[cold]
+#[inline(never)]
+fn count_untimed(set: &Set, row: usize) {
+    if let Some(row) = set.rows.get(row) {
+        add(&row[EXITS], 1);
+        add(&row[DROPPED], 1);
     }
 }

@@ -63,7 +63,10 @@ impl Vcpu {
     /// Counts in this set, and with these histograms, which both outlive it.
     pub fn count_in(&self, set: &Set, hist: Option<&Hist>) {
         let null = core::ptr::null_mut;
-        set.hist.store(hist.map_or_else(null, |hist| core::ptr::from_ref(hist).cast_mut()), Relaxed);
+        set.hist.store(
+            hist.map_or_else(null, |hist| core::ptr::from_ref(hist).cast_mut()),
+            Relaxed,
+        );
         self.set.store(core::ptr::from_ref(set).cast_mut(), Relaxed);
     }
 

@@ -241,11 +241,7 @@ fn the_headers_inline_part_latches_the_basic_reason_and_the_level() {
 #[test]
 fn what_differs_between_header_and_rust_does_not_compile() {
     let cases = [
-        (
-            "a wider argument",
-            "*v, u32 event",
-            "*v, u64 event",
-        ),
+        ("a wider argument", "*v, u32 event", "*v, u64 event"),
         (
             "an argument more",
             "void exit_stats_clear(struct exit_stats *dst)",
