@@ -97,11 +97,8 @@ fn watch(name: &str) -> (Terminal, Folder) {
     (Terminal::run(name, &command), folder)
 }
 
-#[test]
-fn keys_change_the_screen_and_q_gives_the_terminal_back() {
-    let (terminal, folder) = watch("keys");
-    terminal.until("web1");
-    // The VM goes on: 500 exits more by HLT.
+/// The VM goes on: 500 exits more by HLT.
+fn halt(folder: &Folder) {
     let file = folder.0.join("sys/kernel/debug/kvm/4211-14/exit_stats_raw");
     let text = std::fs::read_to_string(&file).unwrap();
     let more = text
@@ -122,6 +119,13 @@ fn keys_change_the_screen_and_q_gives_the_terminal_back() {
     let beside = folder.0.join("beside");
     std::fs::write(&beside, more).unwrap();
     std::fs::rename(&beside, &file).unwrap();
+}
+
+#[test]
+fn keys_change_the_screen_and_q_gives_the_terminal_back() {
+    let (terminal, folder) = watch("keys");
+    terminal.until("web1");
+    halt(&folder);
     let screen = terminal.until("HLT");
     assert!(screen.contains("500"), "{screen}");
     terminal.keys(&["?"]);
@@ -138,6 +142,54 @@ fn keys_change_the_screen_and_q_gives_the_terminal_back() {
     terminal.tmux(&["resize-window", "-x", "80", "-y", "24"]);
     terminal.keys(&["Escape"]);
     terminal.until("HLT");
+    terminal.keys(&["q"]);
+    terminal.is_given_back("0");
+}
+
+#[test]
+fn what_is_far_off_a_baseline_is_marked_in_any_width() {
+    let folder = host("terminal-baseline");
+    let (program, root) = (env!("CARGO_BIN_EXE_vmxscope"), folder.0.display());
+    let normal = folder.0.join("normal.json");
+    let mut exits = Command::new(program);
+    exits.args(["exits", "--vm", "web1", "--json", "--root"]);
+    let saved = exits.arg(&folder.0).output().unwrap();
+    assert!(saved.status.success(), "{saved:?}");
+    std::fs::write(&normal, saved.stdout).unwrap();
+    let command = format!(
+        "{program} watch --interval 100ms --root {root} --vm web1 --baseline {}",
+        normal.display()
+    );
+    let terminal = Terminal::run("baseline", &command);
+    terminal.until("web1");
+    halt(&folder);
+    terminal.until("HLT");
+    for width in [200, 60] {
+        terminal.tmux(&["resize-window", "-x", &width.to_string(), "-y", "24"]);
+        // The foot fits into the wide one only.
+        let deadline = Instant::now() + LIMIT;
+        let screen = loop {
+            // After its 500 exits it has none, where the baseline's has one in 29.
+            let screen = terminal.until("none !");
+            if screen.contains("+ - interval") == (width == 200) {
+                break screen;
+            }
+            assert!(Instant::now() < deadline, "it stays as wide: {screen}");
+        };
+        let words = |line: &str| line.split_whitespace().map(str::to_string).collect();
+        let lines: Vec<Vec<String>> = screen.lines().map(words).collect();
+        let head = lines
+            .iter()
+            .find(|line| line.contains(&"exits/s".into()) && line.contains(&"reason".into()));
+        assert!(head.unwrap().contains(&"normal".into()), "{screen}");
+        let row = lines
+            .iter()
+            .find(|line| line.contains(&"HLT".into()))
+            .unwrap();
+        let off = row.windows(2).any(|pair| pair == ["none", "!"]);
+        assert!(off && row.contains(&"500".into()), "{screen}");
+    }
+    terminal.tmux(&["resize-window", "-x", "80", "-y", "24"]);
     terminal.keys(&["q"]);
     terminal.is_given_back("0");
 }
