@@ -113,8 +113,7 @@ fn time_order_and_share_are_the_commands_own() {
 
 #[test]
 fn rows_are_sorted_and_limited_as_asked() {
-    let order = |words: &[&str]| -> Vec<u64> {
-        let words = [&["stat", "--idle=0", "--json"], words, &["true"]].concat();
+    let asked = |words: &[&str]| {
         let machine = Machine {
             meanwhile: |machine, times| {
                 if times == 2 {
@@ -125,7 +124,15 @@ fn rows_are_sorted_and_limited_as_asked() {
             },
             ..Machine::booted()
         };
-        let (_, value) = json(&machine, &words);
+        run(
+            &machine,
+            &[&["stat", "--idle=0"], words, &["true"]].concat(),
+        )
+        .1
+    };
+    let order = |words: &[&str]| -> Vec<u64> {
+        let text = asked(&[&["--json"], words].concat());
+        let value: Value = serde_json::from_str(&text).unwrap();
         let lines = value["average"].as_array().unwrap();
         lines
             .iter()
@@ -136,6 +143,9 @@ fn rows_are_sorted_and_limited_as_asked() {
     assert_eq!(order(&["--sort=count"]), [12, 1, 48, 10]);
     assert_eq!(order(&["--sort=number"]), [1, 10, 12, 48]);
     assert_eq!(order(&["-n", "2"]), [48, 1]);
+    let table = asked(&["-n", "2"]);
+    assert!(table.contains("External interrupt"), "{table}");
+    assert!(!table.contains("HLT"), "{table}");
 }
 
 #[test]

@@ -96,6 +96,23 @@ fn after_a_signal_there_is_no_other_run_and_the_result_is_shown() {
 }
 
 #[test]
+fn a_command_that_a_signal_ended_is_not_run_again() {
+    let words = [
+        "stat",
+        "--idle=0",
+        "-r5",
+        "--json",
+        "sh",
+        "-c",
+        "kill -TERM $$",
+    ];
+    let (status, text) = run(&busy(), &words);
+    assert_eq!(status.unwrap(), 128 + 15);
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["runs"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn without_a_command_the_guest_is_measured_for_a_time() {
     let (status, text) = run(&busy(), &["stat", "--duration", "20ms"]);
     assert_eq!(status.unwrap(), 0);
