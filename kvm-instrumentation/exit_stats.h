@@ -59,14 +59,15 @@
 #define EXIT_STATS_ENTRY_FAILED 8
 #define EXIT_STATS_ENTRY_EMULATED 9
 
-/* What the vCPU does. */
+/* What a vCPU does. */
 #define EXIT_STATS_NEW 0
-#define EXIT_STATS_IN_GUEST 1
-#define EXIT_STATS_HANDLING 2
-#define EXIT_STATS_BLOCKED_NOW 3
-#define EXIT_STATS_IN_USER 4
-/* Flag of EXIT_STATS_HANDLING: the exit was taken from a nested guest. */
-#define EXIT_STATS_FROM_L2 0x100
+#define EXIT_STATS_RUNNING 1	/* in the guest, or an exit is being handled */
+#define EXIT_STATS_BLOCKED_NOW 2
+#define EXIT_STATS_IN_USER 3
+
+/* Flags of a vCPU's latest exit. */
+#define EXIT_STATS_FROM_L2 0x10000	/* it was taken from a nested guest */
+#define EXIT_STATS_OVER 0x1000000	/* it has been handled, or there was none */
 
 /* Leaves of the guest interface, and the bit of a selector that asks the snapshot. */
 #define EXIT_STATS_FIRST_LEAF 0x4ffffffa
@@ -80,45 +81,47 @@
 #include <linux/stddef.h>
 #include <linux/types.h>
 
-#define EXIT_STATS_ROWS 54
+#define EXIT_STATS_ROWS 50
 #define EXIT_STATS_SLOTS 184
 
 /*
- * The histograms of a set, a row each as in the set: smallest and largest
- * handling time, time from handling to entry, the latest exit's handling time,
- * which is in no bucket yet, a word of no use, and the buckets.
+ * The histograms of a set, a row each as in the set: the buckets, the complement
+ * of the smallest handling time, the largest, the time from handling to entry,
+ * and what tells that a time is a usual one.
  */
 struct exit_stats_hist {
-	u64 row[EXIT_STATS_ROWS][5 + EXIT_STATS_BUCKETS];
+	u64 row[EXIT_STATS_ROWS][8 + EXIT_STATS_BUCKETS];
 } __aligned(64);
 
 /*
- * A set of counters: a vCPU's, a snapshot of all of a VM's, or what a view is
- * reset to.  Valid when zeroed but for @hist and @vendor, which are set before
- * it is used.  Read figures by exit_stats_value(), which knows the rows.
+ * A set of counters: a vCPU's, or a sum of several.  A new one is zeroed, @hist and @vendor are set, and it is cleared.
+ * Read figures by exit_stats_value(), which knows the rows.
  */
 struct exit_stats {
+	struct exit_stats_hist *hist;	/* or NULL */
+	u64 failed;
+	u64 emulated;
+	u64 generation;		/* of a snapshot: how many times it was taken */
+	u8 vendor;		/* EXIT_STATS_VMX or EXIT_STATS_SVM */
+	u8 used;
+	u8 reserved[38];
+	u8 map[EXIT_STATS_SLOTS];
+	u64 row[EXIT_STATS_ROWS][8];
+} __aligned(64);
+
+/*
+ * What a vCPU does.  A member of KVM's own structure, so that the exit path needs
+ * no pointer to it.  Valid when zeroed.
+ */
+struct exit_stats_vcpu {
 	u64 start;		/* TSC at the latest exit; C writes it */
 	u64 mark;		/* until when all time is accounted for */
 	u64 since;		/* when what interrupts the phase began, or 0 */
 	u64 first;		/* when the guest was first entered */
-	struct exit_stats_hist *hist;	/* or NULL */
-	u64 failed;
-	u64 emulated;
-	union {
-		u32 latest;
-		struct {
-			u16 reason;	/* of the latest exit */
-			u16 phase;	/* EXIT_STATS_NEW and so on */
-		};
-	};
-	u8 vendor;		/* EXIT_STATS_VMX or EXIT_STATS_SVM */
-	u8 used;
-	u16 reserved;
-	u64 generation;		/* of a snapshot: how many times it was taken */
-	u8 map[EXIT_STATS_SLOTS];
-	u64 row[EXIT_STATS_ROWS][8];
-} __aligned(64);
+	u32 latest;		/* number of the latest exit, and its flags */
+	u32 phase;		/* EXIT_STATS_NEW and so on */
+	struct exit_stats *set;	/* NULL if nothing is counted */
+};
 
 /* What the answers depend on besides the counters. */
 struct exit_stats_config {
@@ -159,26 +162,27 @@ static __always_inline u32 exit_stats_svm_number(u64 exit_code)
  * Recording.  By the thread that holds the vCPU (vcpu->mutex) and by nobody
  * else, and with preemption off, so that the preemption notifier's events do not
  * come in between.  Each costs a few plain adds to lines that only this thread
- * writes.
+ * writes.  Nothing happens to a vCPU without a set.
  */
 
 /*
- * A hardware VM exit happened, at s->start.  Latches what the handler may
+ * A hardware VM exit happened, at v->start.  Latches what the handler may
  * change: call it once an exit, before anything that may change the reason or
- * switch between L1 and L2.
+ * switch between L1 and L2.  Bit 0 of @flags, of which 7:1 mean nothing, tells that
+ * it is from L2.
  */
-static inline void exit_stats_exit(struct exit_stats *s, u32 reason, bool l2)
+static __always_inline void exit_stats_exit(struct exit_stats_vcpu *v, u32 reason, u32 flags)
 {
 	/* Bits 31:16 of VMX' exit reason are flags: bus lock, enclave mode, failed entry. */
-	s->latest = (u16)reason | EXIT_STATS_HANDLING << 16 | l2 * (EXIT_STATS_FROM_L2 << 16);
+	v->latest = (u16)reason | flags << 16;
 }
 
 /*
- * The latest exit has been handled: counts it and adds its time.  Call it after
- * each exit, or the next one takes its place; a second call does nothing.  @hist
- * is s->hist.
+ * The latest exit has been handled: counts it and adds its time.  Call it once
+ * for each exit; if there was none, after a failed or an emulated entry, it does
+ * nothing.
  */
-void exit_stats_handled(struct exit_stats *s, struct exit_stats_hist *hist, u64 tsc);
+void exit_stats_handled(struct exit_stats_vcpu *v);
 
 /*
  * Anything rarer happened.  BLOCK_* go round vcpu_block().  USER_BEGIN is where
@@ -188,7 +192,7 @@ void exit_stats_handled(struct exit_stats *s, struct exit_stats_hist *hist, u64 
  * BEFORE_ENTRY comes right before each entry, if that is to be measured.  An end
  * without its beginning does nothing.
  */
-void exit_stats_event(struct exit_stats *s, u32 event, u64 tsc);
+void exit_stats_event(struct exit_stats_vcpu *v, u32 event);
 
 /*
  * Adds to @regs, which are zero at first, what a set says to a CPUID leaf.  Call
@@ -198,14 +202,11 @@ void exit_stats_event(struct exit_stats *s, u32 event, u64 tsc);
 bool exit_stats_answer(const struct exit_stats_config *config, u32 leaf, u32 subleaf,
 		       const struct exit_stats *set, struct exit_stats_regs *regs);
 
-/* Empties a snapshot and raises its generation. */
+/* Empties a set and raises its generation. */
 void exit_stats_clear(struct exit_stats *dst);
 
 /* Adds a set, which may be written meanwhile, to another. */
 void exit_stats_add(struct exit_stats *dst, const struct exit_stats *src);
-
-/* Takes an earlier state of a set away.  Smallest and largest stay as they are. */
-void exit_stats_subtract(struct exit_stats *dst, const struct exit_stats *base);
 
 /* Returns one figure, or 0 if there is no such. */
 u64 exit_stats_value(const struct exit_stats *set, u32 reason, u32 field);
@@ -216,10 +217,10 @@ u32 exit_stats_reason(u32 vendor, u32 n);
 /* Returns the slot of a number, its bit of @enabled; EXIT_STATS_SLOTS is none. */
 u32 exit_stats_slot(u32 reason);
 
-static_assert(sizeof(struct exit_stats) == 3712);
-static_assert(offsetof(struct exit_stats, latest) == 56);
+static_assert(sizeof(struct exit_stats_vcpu) == 48);
+static_assert(sizeof(struct exit_stats) == 3456);
 static_assert(offsetof(struct exit_stats, row) == 256);
-static_assert(sizeof(struct exit_stats_hist) == 12544);
+static_assert(sizeof(struct exit_stats_hist) == 12800);
 static_assert(sizeof(struct exit_stats_config) == 48);
 static_assert(sizeof(struct exit_stats_regs) == 16);
 /* 4 KiB a vCPU without histograms, 16 KiB with. */

@@ -113,6 +113,7 @@ struct exit_stats *kvm_exit_stats_alloc(u32 vendor, bool hist, gfp_t gfp)
 
 	s->vendor = vendor;
 	s->hist = hist ? (void *)(s + 1) : NULL;
+	exit_stats_clear(s);
 	return s;
 }
 
@@ -123,9 +124,9 @@ int kvm_exit_stats_create_vcpu(struct kvm_vcpu *vcpu)
 	if (!vm->on)
 		return 0;
 
-	vcpu->exit_stats = kvm_exit_stats_alloc(vm->config.vendor, vm->config.hist,
-						GFP_KERNEL_ACCOUNT);
-	if (!vcpu->exit_stats)
+	vcpu->exit_stats.set = kvm_exit_stats_alloc(vm->config.vendor, vm->config.hist,
+						    GFP_KERNEL_ACCOUNT);
+	if (!vcpu->exit_stats.set)
 		return -ENOMEM;
 
 	static_branch_inc(&kvm_exit_stats_key);
@@ -136,14 +137,14 @@ int kvm_exit_stats_create_vcpu(struct kvm_vcpu *vcpu)
 
 void kvm_exit_stats_destroy_vcpu(struct kvm_vcpu *vcpu)
 {
-	if (!vcpu->exit_stats)
+	if (!vcpu->exit_stats.set)
 		return;
 
 	static_branch_dec(&kvm_exit_stats_key);
 	if (vcpu->kvm->arch.exit_stats.config.entry)
 		static_branch_dec(&kvm_exit_stats_entry_key);
 	kfree(vcpu->exit_stats_snapshot);
-	kfree(vcpu->exit_stats);
+	kfree(vcpu->exit_stats.set);
 }
 
 /* Add a VM's vCPUs, which may be running, to @sum. */
@@ -156,7 +157,7 @@ void kvm_exit_stats_sum_vm(struct kvm *kvm, struct exit_stats *sum)
 		return;
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		exit_stats_add(sum, vcpu->exit_stats);
+		exit_stats_add(sum, vcpu->exit_stats.set);
 		cond_resched();
 	}
 }

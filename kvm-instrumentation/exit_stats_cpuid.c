@@ -51,7 +51,7 @@ bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u
 	bool served = false;
 	unsigned long i;
 
-	if (!vm->on || !READ_ONCE(vm->guest))
+	if (leaf > EXIT_STATS_LAST_LEAF || !vm->on || !READ_ONCE(vm->guest))
 		return false;
 
 	if (field == EXIT_STATS_STATE)
@@ -65,7 +65,7 @@ bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u
 	} else {
 		kvm_for_each_vcpu(i, other, vcpu->kvm) {
 			served = exit_stats_answer(&config, leaf, subleaf,
-						   other->exit_stats, &regs);
+						   other->exit_stats.set, &regs);
 			cond_resched();
 		}
 	}

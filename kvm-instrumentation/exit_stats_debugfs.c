@@ -23,15 +23,13 @@
 #include "exit_stats_hooks.h"
 #include "exit_stats_show.h"
 
-/* A VM's counters since its last reset; @all is for the sum, @vm for scratch. */
-static void exit_stats_add_vm(struct kvm *kvm, struct exit_stats *all, struct exit_stats *vm)
+/* Add what a VM counts to @all, and what it had counted at its latest reset to @base. */
+static void exit_stats_add_vm(struct kvm *kvm, struct exit_stats *all, struct exit_stats *base)
 {
-	exit_stats_clear(vm);
 	guard(mutex)(&kvm->arch.exit_stats.lock);
-	kvm_exit_stats_sum_vm(kvm, vm);
+	kvm_exit_stats_sum_vm(kvm, all);
 	if (kvm->arch.exit_stats.base)
-		exit_stats_subtract(vm, kvm->arch.exit_stats.base);
-	exit_stats_add(all, vm);
+		exit_stats_add(base, kvm->arch.exit_stats.base);
 }
 
 static struct exit_stats *exit_stats_new(void)
@@ -42,21 +40,21 @@ static struct exit_stats *exit_stats_new(void)
 static int exit_stats_raw_show(struct seq_file *m, void *unused)
 {
 	struct exit_stats *all __free(kfree) = exit_stats_new();
-	struct exit_stats *vm __free(kfree) = exit_stats_new();
+	struct exit_stats *base __free(kfree) = exit_stats_new();
 	struct kvm *kvm = m->private;
 
-	if (!all || !vm)
+	if (!all || !base)
 		return -ENOMEM;
 
 	if (kvm) {
-		exit_stats_add_vm(kvm, all, vm);
+		exit_stats_add_vm(kvm, all, base);
 	} else {
 		guard(mutex)(&kvm_lock);
 		list_for_each_entry(kvm, &vm_list, vm_list)
-			exit_stats_add_vm(kvm, all, vm);
+			exit_stats_add_vm(kvm, all, base);
 	}
 
-	exit_stats_show_table(m, all);
+	exit_stats_show_table(m, all, base);
 	return 0;
 }
 
@@ -109,7 +107,7 @@ static int exit_stats_vcpus_show(struct seq_file *m, void *unused)
 
 	exit_stats_show_vcpu_header(m);
 	kvm_for_each_vcpu(i, vcpu, kvm)
-		exit_stats_show_vcpu(m, vcpu->vcpu_id, vcpu->exit_stats);
+		exit_stats_show_vcpu(m, vcpu->vcpu_id, &vcpu->exit_stats);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(exit_stats_vcpus);

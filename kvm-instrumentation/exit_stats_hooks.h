@@ -63,8 +63,8 @@ static inline u32 kvm_exit_stats_layout(void)
  */
 static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu)
 {
-	if (static_branch_likely(&kvm_exit_stats_key) && vcpu->exit_stats)
-		vcpu->exit_stats->start = rdtsc();
+	if (static_branch_likely(&kvm_exit_stats_key))
+		vcpu->exit_stats.start = rdtsc();
 }
 
 /*
@@ -73,30 +73,24 @@ static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu)
  */
 static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason)
 {
+	BUILD_BUG_ON(HF_GUEST_MASK << 16 != EXIT_STATS_FROM_L2);
+
 	/* Read once, or the compiler reads it for all uses, and with the key off too. */
-	if (static_branch_likely(&kvm_exit_stats_key) && vcpu->exit_stats)
-		exit_stats_exit(vcpu->exit_stats, reason,
-				READ_ONCE(vcpu->arch.hflags) & HF_GUEST_MASK);
+	if (static_branch_likely(&kvm_exit_stats_key))
+		exit_stats_exit(&vcpu->exit_stats, reason, READ_ONCE(vcpu->arch.hflags));
 }
 
 /*
  * The latest exit has been handled: when the exit handler has returned, and
- * before a fastpath's re-entry.  If both happen to an exit, which is so when a
- * request is pending at re-entry, the first is its end.
+ * where a fastpath re-enters instead.
  */
 static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu)
 {
-	struct exit_stats *s;
-
 	if (!static_branch_likely(&kvm_exit_stats_key))
 		return;
 
-	s = vcpu->exit_stats;
-	if (!s)
-		return;
-
 	preempt_disable();
-	exit_stats_handled(s, s->hist, rdtsc());
+	exit_stats_handled(&vcpu->exit_stats);
 	preempt_enable();
 }
 
@@ -125,13 +119,6 @@ static __always_inline void kvm_exit_stats_user_begin(struct kvm_vcpu *vcpu, int
 	kvm_exit_stats_event(vcpu, exit ? EXIT_STATS_USER_BEGIN : EXIT_STATS_STOP_BEGIN);
 }
 
-/* Whether kvm_exit_stats_cpuid() is to be asked about a CPUID leaf. */
-static __always_inline bool kvm_exit_stats_is_leaf(u32 leaf)
-{
-	return unlikely(leaf - EXIT_STATS_FIRST_LEAF <=
-			EXIT_STATS_LAST_LEAF - EXIT_STATS_FIRST_LEAF);
-}
-
 #else /* !CONFIG_KVM_EXIT_STATS */
 
 static inline void kvm_exit_stats_init_vm(struct kvm *kvm) {}
@@ -150,7 +137,6 @@ static __always_inline void kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 even
 static __always_inline void kvm_exit_stats_before_entry(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_user_begin(struct kvm_vcpu *vcpu, int ret) {}
 
-static inline bool kvm_exit_stats_is_leaf(u32 leaf) { return false; }
 static inline bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx,
 					u32 *edx)
 {

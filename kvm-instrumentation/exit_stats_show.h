@@ -18,22 +18,9 @@
 #include <asm/tsc.h>
 #include <asm/vmx.h>
 
-static const struct {
-	u32 field;
-	const char *name;
-} exit_stats_fields[] = {
-	{ EXIT_STATS_EXITS, "exits" },
-	{ EXIT_STATS_CYCLES, "cycles" },
-	{ EXIT_STATS_MIN, "min" },
-	{ EXIT_STATS_MAX, "max" },
-	{ EXIT_STATS_BLOCKED, "blocked" },
-	{ EXIT_STATS_USER, "user" },
-	{ EXIT_STATS_L2, "l2" },
-	{ EXIT_STATS_DROPPED, "dropped" },
-	{ EXIT_STATS_AWAY, "away" },
-	{ EXIT_STATS_ENTRY, "entry" },
-	{ EXIT_STATS_GUEST, "guest" },
-};
+/* The columns of all fields up to EXIT_STATS_GUEST but for EXIT_STATS_STATE. */
+#define EXIT_STATS_COLUMNS \
+	"exits\tcycles\tmin\tmax\tblocked\tuser\tl2\tdropped\taway\tentry\tguest"
 
 /* The names that the kvm_exit trace event has, and those of the pseudo reasons. */
 static const struct trace_print_flags exit_stats_symbols[][128] = {
@@ -59,33 +46,38 @@ static inline const char *exit_stats_symbol(u32 vendor, u32 reason)
 	return "-";
 }
 
-static inline void exit_stats_show_names(struct seq_file *m)
+/* A figure since the latest reset, at which it was @base's, if there is one. */
+static inline u64 exit_stats_since(const struct exit_stats *set, const struct exit_stats *base,
+				   u32 reason, u32 field)
 {
-	int i;
+	u64 value = exit_stats_value(set, reason, field);
 
-	for (i = 0; i < ARRAY_SIZE(exit_stats_fields); i++)
-		seq_printf(m, "\t%s", exit_stats_fields[i].name);
+	if (!base || field == EXIT_STATS_MIN || field == EXIT_STATS_MAX)
+		return value;
+	return value - exit_stats_value(base, reason, field);
 }
 
 static inline void exit_stats_show_fields(struct seq_file *m, const struct exit_stats *set,
-					  u32 reason)
+					  const struct exit_stats *base, u32 reason)
 {
-	int i;
+	u32 field;
 
-	for (i = 0; i < ARRAY_SIZE(exit_stats_fields); i++)
-		seq_printf(m, "\t%llu", exit_stats_value(set, reason, exit_stats_fields[i].field));
+	for (field = 0; field <= EXIT_STATS_GUEST; field++)
+		if (field != EXIT_STATS_STATE)
+			seq_printf(m, "\t%llu", exit_stats_since(set, base, reason, field));
 }
 
-static inline void exit_stats_show_row(struct seq_file *m, const struct exit_stats *set, u32 reason)
+static inline void exit_stats_show_row(struct seq_file *m, const struct exit_stats *set,
+				       const struct exit_stats *base, u32 reason)
 {
 	const char *sep = "\t";
 	u64 value;
 	int i;
 
 	seq_printf(m, "%u\t%s", reason, exit_stats_symbol(set->vendor, reason));
-	exit_stats_show_fields(m, set, reason);
+	exit_stats_show_fields(m, set, base, reason);
 	for (i = 0; i < EXIT_STATS_BUCKETS; i++) {
-		value = exit_stats_value(set, reason, EXIT_STATS_BUCKET + i);
+		value = exit_stats_since(set, base, reason, EXIT_STATS_BUCKET + i);
 		if (value) {
 			seq_printf(m, "%s%d:%llu", sep, i, value);
 			sep = ",";
@@ -94,49 +86,49 @@ static inline void exit_stats_show_row(struct seq_file *m, const struct exit_sta
 	seq_puts(m, sep[0] == '\t' ? "\t-\n" : "\n");
 }
 
-/* A table of all reasons, with the times of each. */
-static inline void exit_stats_show_table(struct seq_file *m, const struct exit_stats *set)
+/* A table of all reasons, with the times of each, since what @base counted. */
+static inline void exit_stats_show_table(struct seq_file *m, const struct exit_stats *set,
+					 const struct exit_stats *base)
 {
 	u32 reason;
 	int i;
 
-	seq_puts(m, "reason\tsymbol");
-	exit_stats_show_names(m);
-	seq_puts(m, "\tbuckets\n");
+	seq_puts(m, "reason\tsymbol\t" EXIT_STATS_COLUMNS "\tbuckets\n");
 	/* With these a reader has times and rates, by the clocks of this host. */
 	seq_printf(m, "tsc_khz\t%u\nmonotonic_ns\t%llu\n", tsc_khz, ktime_get_ns());
 
 	for (i = 0; (reason = exit_stats_reason(set->vendor, i)) != EXIT_STATS_TOTAL; i++)
-		exit_stats_show_row(m, set, reason);
+		exit_stats_show_row(m, set, base, reason);
 	for (reason = EXIT_STATS_BEYOND; reason <= EXIT_STATS_TOTAL; reason++)
-		exit_stats_show_row(m, set, reason);
+		exit_stats_show_row(m, set, base, reason);
 }
 
 static inline void exit_stats_show_vcpu_header(struct seq_file *m)
 {
-	seq_puts(m, "vcpu\tphase\treason\tfrom_l2\tsince\tfirst\tmark\tnow");
-	exit_stats_show_names(m);
-	seq_putc(m, '\n');
+	seq_puts(m, "vcpu\tphase\treason\tfrom_l2\tsince\tfirst\tmark\tnow\t" EXIT_STATS_COLUMNS "\n");
 }
 
 /*
  * What a vCPU does and since when, and its totals since it was made: one that is
  * stuck shows the exit it is stuck in.
  */
-static inline void exit_stats_show_vcpu(struct seq_file *m, int id, const struct exit_stats *s)
+static inline void exit_stats_show_vcpu(struct seq_file *m, int id,
+					const struct exit_stats_vcpu *v)
 {
-	static const char *const phases[] = { "new", "guest", "handling", "blocked", "userspace" };
-	u64 since = READ_ONCE(s->since);
-	u16 phase = READ_ONCE(s->phase);
+	static const char *const phases[] = { "new", "guest", "blocked", "userspace", "handling" };
+	u64 start = READ_ONCE(v->start), mark = READ_ONCE(v->mark), since = READ_ONCE(v->since);
+	u32 phase = READ_ONCE(v->phase), latest = READ_ONCE(v->latest);
 
-	if (!since)
-		since = (u8)phase == EXIT_STATS_HANDLING ? READ_ONCE(s->start) :
-							   READ_ONCE(s->mark);
+	/* An exit that has been handled is before the mark. */
+	if (phase == EXIT_STATS_RUNNING && (s64)(start - mark) > 0)
+		phase = ARRAY_SIZE(phases) - 1;
+	else
+		start = mark;
 	seq_printf(m, "%d\t%s\t%u\t%d\t%llu\t%llu\t%llu\t%llu", id,
-		   phases[(u8)phase % ARRAY_SIZE(phases)], READ_ONCE(s->reason),
-		   !!(phase & EXIT_STATS_FROM_L2), since, READ_ONCE(s->first),
-		   READ_ONCE(s->mark), rdtsc());
-	exit_stats_show_fields(m, s, EXIT_STATS_TOTAL);
+		   phases[phase % ARRAY_SIZE(phases)], (u16)latest,
+		   !!(latest & EXIT_STATS_FROM_L2), since ?: start, READ_ONCE(v->first), mark,
+		   rdtsc());
+	exit_stats_show_fields(m, v->set, NULL, EXIT_STATS_TOTAL);
 	seq_putc(m, '\n');
 }
 

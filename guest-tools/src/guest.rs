@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 
 use exit_stats::abi::{self, Layout, Role, Selector};
 use exit_stats::counters::{slot, SLOTS};
-use exit_stats::hist::bucket_of;
 use exit_stats::reader::{CpuidReader, Interface, ProbeError, Reader};
 use exit_stats::reason;
 
@@ -284,6 +283,7 @@ fn some_figures<T: CpuidReader>(
 fn histogram<T: CpuidReader>(reader: &Reader<T>, row: &Row, snapshot: bool) -> Vec<Bucket> {
     let mut found = Vec::new();
     let mut left = row.timed();
+    let bucket_of = |cycles: u64| cycles.checked_ilog2().unwrap_or(0);
     let last = bucket_of(row.max).min(reader.interface().buckets.saturating_sub(1));
     for log2 in bucket_of(row.min)..=last {
         if left == 0 {

@@ -59,7 +59,7 @@ bool vmx_exits_answer(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *
 		served = exit_stats_answer(&config, leaf, subleaf, v->snapshot, &regs);
 	} else {
 		list_for_each_entry_rcu(other, &v->vm->vcpus, list, true) {
-			served = exit_stats_answer(&config, leaf, subleaf, other->set, &regs);
+			served = exit_stats_answer(&config, leaf, subleaf, other->exits.set, &regs);
 			cond_resched();
 		}
 	}

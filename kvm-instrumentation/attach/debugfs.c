@@ -19,42 +19,40 @@
 
 static struct dentry *vmx_exits_dir;
 
-/* A VM's counters since its last reset; @all is for the sum, @sum for scratch. */
+/* Add what a VM counts to @all, and what it had counted at its latest reset to @base. */
 static void vmx_exits_add_vm(struct vmx_exits_vm *vm, struct exit_stats *all,
-			     struct exit_stats *sum)
+			     struct exit_stats *base)
 {
-	exit_stats_clear(sum);
 	mutex_lock(&vm->lock);
-	vmx_exits_sum(vm, sum);
+	vmx_exits_sum(vm, all);
 	if (vm->base)
-		exit_stats_subtract(sum, vm->base);
-	exit_stats_add(all, sum);
+		exit_stats_add(base, vm->base);
 	mutex_unlock(&vm->lock);
 }
 
 static int vmx_exits_show(struct seq_file *m, void *unused)
 {
 	struct exit_stats *all = vmx_exits_alloc(true, GFP_KERNEL_ACCOUNT);
-	struct exit_stats *sum = vmx_exits_alloc(true, GFP_KERNEL_ACCOUNT);
+	struct exit_stats *base = vmx_exits_alloc(true, GFP_KERNEL_ACCOUNT);
 	struct vmx_exits_vm *vm = m->private;
 	int r = -ENOMEM;
 
-	if (!all || !sum)
+	if (!all || !base)
 		goto out;
 
 	if (vm) {
-		vmx_exits_add_vm(vm, all, sum);
+		vmx_exits_add_vm(vm, all, base);
 	} else {
 		mutex_lock(&vmx_exits_lock);
 		list_for_each_entry(vm, &vmx_exits_vms, list)
-			vmx_exits_add_vm(vm, all, sum);
+			vmx_exits_add_vm(vm, all, base);
 		mutex_unlock(&vmx_exits_lock);
 	}
-	exit_stats_show_table(m, all);
+	exit_stats_show_table(m, all, base);
 	r = 0;
 out:
 	kfree(all);
-	kfree(sum);
+	kfree(base);
 	return r;
 }
 
@@ -65,7 +63,7 @@ static int vmx_exits_show_vcpus(struct seq_file *m, void *unused)
 
 	exit_stats_show_vcpu_header(m);
 	list_for_each_entry_rcu(v, &vm->vcpus, list, true)
-		exit_stats_show_vcpu(m, v->id, v->set);
+		exit_stats_show_vcpu(m, v->id, &v->exits);
 	return 0;
 }
 

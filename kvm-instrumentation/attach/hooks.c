@@ -42,21 +42,27 @@ DEFINE_STATIC_SRCU(vmx_exits_srcu);
 static void (*vmx_exits_svm_info)(struct kvm_vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2,
 				  u32 *intr_info, u32 *error_code);
 
+/* Nothing tells that there was no exit since: an entry may fail, or be given up. */
+static __always_inline void vmx_exits_handled(struct exit_stats_vcpu *v)
+{
+	exit_stats_handled(v);
+	v->latest |= EXIT_STATS_OVER;
+}
+
 /* The guest is about to be entered: the latest exit has been handled. */
 static void vmx_exits_on_entry(void *data, struct kvm_vcpu *vcpu)
 {
-	struct exit_stats *s = vmx_exits_set(vcpu);
-	u64 tsc;
+	struct exit_stats_vcpu *v = vmx_exits_of(vcpu);
 
-	if (unlikely(!s)) {
+	if (unlikely(!v)) {
 		vmx_exits_want(vcpu);
 		return;
 	}
-	tsc = rdtsc();
-	exit_stats_handled(s, s->hist, tsc);
-	if (unlikely(s->phase != EXIT_STATS_IN_GUEST)) {
-		exit_stats_event(s, EXIT_STATS_BLOCK_END, tsc);
-		exit_stats_event(s, EXIT_STATS_USER_END, tsc);
+	if (likely(v->phase == EXIT_STATS_RUNNING)) {
+		vmx_exits_handled(v);
+	} else {
+		exit_stats_event(v, EXIT_STATS_BLOCK_END);
+		exit_stats_event(v, EXIT_STATS_USER_END);
 	}
 }
 
@@ -64,52 +70,50 @@ static void vmx_exits_on_entry(void *data, struct kvm_vcpu *vcpu)
 static void vmx_exits_on_vmx_exit(void *data, struct kvm_vcpu *vcpu)
 {
 	u64 tsc = rdtsc();
-	struct exit_stats *s = vmx_exits_set(vcpu);
+	struct exit_stats_vcpu *v = vmx_exits_of(vcpu);
 	unsigned long reason;
 
-	if (unlikely(!s))
+	if (unlikely(!v))
 		return;
 	asm volatile("vmread %1, %0" : "=r"(reason) : "r"(VMCS_EXIT_REASON + 0UL) : "cc");
-	s->start = tsc;
-	exit_stats_exit(s, reason, vcpu->arch.hflags & HF_GUEST_MASK);
+	v->start = tsc;
+	exit_stats_exit(v, reason, !!(vcpu->arch.hflags & HF_GUEST_MASK));
 }
 
 static void vmx_exits_on_svm_exit(void *data, struct kvm_vcpu *vcpu)
 {
 	u64 tsc = rdtsc(), info;
-	struct exit_stats *s = vmx_exits_set(vcpu);
+	struct exit_stats_vcpu *v = vmx_exits_of(vcpu);
 	u32 reason, word;
 
-	if (unlikely(!s))
+	if (unlikely(!v))
 		return;
 	vmx_exits_svm_info(vcpu, &reason, &info, &info, &word, &word);
-	s->start = tsc;
-	exit_stats_exit(s, exit_stats_svm_number(reason), vcpu->arch.hflags & HF_GUEST_MASK);
+	v->start = tsc;
+	exit_stats_exit(v, exit_stats_svm_number(reason), !!(vcpu->arch.hflags & HF_GUEST_MASK));
 }
 
 /* The vCPU sleeps or polls until it is entered again, or KVM_RUN returns. */
 static void vmx_exits_on_block(struct kvm_vcpu *vcpu)
 {
-	struct exit_stats *s;
-	u64 tsc;
+	struct exit_stats_vcpu *v;
 
 	preempt_disable();
-	s = vmx_exits_set(vcpu);
-	if (s && s->phase != EXIT_STATS_NEW) {
-		tsc = rdtsc();
-		exit_stats_handled(s, s->hist, tsc);
-		exit_stats_event(s, EXIT_STATS_USER_END, tsc);
-		exit_stats_event(s, EXIT_STATS_BLOCK_BEGIN, tsc);
+	v = vmx_exits_of(vcpu);
+	if (v && v->phase != EXIT_STATS_NEW) {
+		vmx_exits_handled(v);
+		exit_stats_event(v, EXIT_STATS_USER_END);
+		exit_stats_event(v, EXIT_STATS_BLOCK_BEGIN);
 	}
 	preempt_enable();
 }
 
 static void vmx_exits_on_load(struct kvm_vcpu *vcpu)
 {
-	struct exit_stats *s = vmx_exits_set(vcpu);
+	struct exit_stats_vcpu *v = vmx_exits_of(vcpu);
 
-	if (s)
-		exit_stats_event(s, EXIT_STATS_SCHED_IN, rdtsc());
+	if (v)
+		exit_stats_event(v, EXIT_STATS_SCHED_IN);
 }
 
 /*
@@ -119,20 +123,18 @@ static void vmx_exits_on_load(struct kvm_vcpu *vcpu)
  */
 static void vmx_exits_on_put(struct kvm_vcpu *vcpu)
 {
-	struct exit_stats *s = vmx_exits_set(vcpu);
-	u64 tsc;
+	struct exit_stats_vcpu *v = vmx_exits_of(vcpu);
 
-	if (!s)
+	if (!v)
 		return;
-	tsc = rdtsc();
 	if (irqs_disabled()) {
-		exit_stats_event(s, EXIT_STATS_SCHED_OUT, tsc);
+		exit_stats_event(v, EXIT_STATS_SCHED_OUT);
 		return;
 	}
-	exit_stats_handled(s, s->hist, tsc);
-	exit_stats_event(s, EXIT_STATS_BLOCK_END, tsc);
-	exit_stats_event(s, vcpu->run->exit_reason == KVM_EXIT_INTR ? EXIT_STATS_STOP_BEGIN :
-								      EXIT_STATS_USER_BEGIN, tsc);
+	vmx_exits_handled(v);
+	exit_stats_event(v, EXIT_STATS_BLOCK_END);
+	exit_stats_event(v, vcpu->run->exit_reason == KVM_EXIT_INTR ? EXIT_STATS_STOP_BEGIN :
+								      EXIT_STATS_USER_BEGIN);
 }
 
 enum { LOAD, PUT, BLOCK, HALT, RUN, DESTROY, NR_CALLS, CPUID = NR_CALLS, NR_FUNCTIONS };

@@ -41,6 +41,7 @@ struct exit_stats *vmx_exits_alloc(bool hist, gfp_t gfp)
 
 	s->vendor = vmx_exits_vendor;
 	s->hist = hist ? (void *)(s + 1) : NULL;
+	exit_stats_clear(s);
 	return s;
 }
 
@@ -51,7 +52,7 @@ void vmx_exits_sum(struct vmx_exits_vm *vm, struct exit_stats *sum)
 
 	/* Nothing leaves this list, so sleeping in between does not matter. */
 	list_for_each_entry_rcu(v, &vm->vcpus, list, true) {
-		exit_stats_add(sum, v->set);
+		exit_stats_add(sum, v->exits.set);
 		cond_resched();
 	}
 }
@@ -68,19 +69,19 @@ struct vmx_exits_vcpu *vmx_exits_find(struct kvm_vcpu *vcpu)
 	return NULL;
 }
 
-/* Return a vCPU's counters, or NULL, and remember them; with preemption off. */
-struct exit_stats *vmx_exits_search(struct kvm_vcpu *vcpu)
+/* Return what a vCPU does, or NULL, and remember it; with preemption off. */
+struct exit_stats_vcpu *vmx_exits_search(struct kvm_vcpu *vcpu)
 {
 	struct vmx_exits_vcpu *v;
 
 	rcu_read_lock();
 	v = vmx_exits_find(vcpu);
 	if (v) {
-		__this_cpu_write(vmx_exits_latest.set, v->set);
+		__this_cpu_write(vmx_exits_latest.exits, &v->exits);
 		__this_cpu_write(vmx_exits_latest.vcpu, vcpu);
 	}
 	rcu_read_unlock();
-	return v ? v->set : NULL;
+	return v ? &v->exits : NULL;
 }
 
 /*
@@ -102,7 +103,7 @@ static void vmx_exits_free_vm(struct vmx_exits_vm *vm)
 
 	list_for_each_entry_safe(v, next, &vm->vcpus, list) {
 		kfree(v->snapshot);
-		kfree(v->set);
+		kfree(v->exits.set);
 		kfree(v);
 	}
 	kfree(vm->base);
@@ -172,8 +173,8 @@ static int vmx_exits_add(struct kvm_vcpu *vcpu)
 
 	v = kzalloc(sizeof(*v), GFP_KERNEL_ACCOUNT);
 	if (v)
-		v->set = vmx_exits_alloc(vm->config.hist, GFP_KERNEL_ACCOUNT);
-	if (!v || !v->set) {
+		v->exits.set = vmx_exits_alloc(vm->config.hist, GFP_KERNEL_ACCOUNT);
+	if (!v || !v->exits.set) {
 		kfree(v);
 		if (!found)
 			kfree(vm);

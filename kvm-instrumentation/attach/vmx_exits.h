@@ -42,14 +42,14 @@ struct vmx_exits_vcpu {
 	struct kvm_vcpu *vcpu;
 	struct vmx_exits_vm *vm;
 	int id;
-	struct exit_stats *set;
+	struct exit_stats_vcpu exits;
 	struct exit_stats *snapshot;	/* its guest's latest, or NULL */
 };
 
 /* The vCPU that this CPU handled last: the exit path has to search for nothing else. */
 struct vmx_exits_latest {
 	struct kvm_vcpu *vcpu;
-	struct exit_stats *set;
+	struct exit_stats_vcpu *exits;
 };
 
 DECLARE_PER_CPU(struct vmx_exits_latest, vmx_exits_latest);
@@ -81,14 +81,14 @@ void vmx_exits_put_vm(struct vmx_exits_vm *vm);
 int vmx_exits_begin(void);
 void vmx_exits_end_all(void);
 struct exit_stats *vmx_exits_alloc(bool hist, gfp_t gfp);
-struct exit_stats *vmx_exits_search(struct kvm_vcpu *vcpu);
+struct exit_stats_vcpu *vmx_exits_search(struct kvm_vcpu *vcpu);
 void vmx_exits_sum(struct vmx_exits_vm *vm, struct exit_stats *sum);
 
-/* Return a vCPU's counters, or NULL; with preemption off. */
-static __always_inline struct exit_stats *vmx_exits_set(struct kvm_vcpu *vcpu)
+/* Return what a vCPU does, or NULL if it is not counted; with preemption off. */
+static __always_inline struct exit_stats_vcpu *vmx_exits_of(struct kvm_vcpu *vcpu)
 {
 	if (likely(__this_cpu_read(vmx_exits_latest.vcpu) == vcpu))
-		return __this_cpu_read(vmx_exits_latest.set);
+		return __this_cpu_read(vmx_exits_latest.exits);
 	return vmx_exits_search(vcpu);
 }
 

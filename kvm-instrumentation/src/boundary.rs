@@ -9,8 +9,8 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::answer::{answer, Config};
+use crate::clock::Vcpu;
 use crate::counters::{slot, Set, View};
-use crate::hist::Hist;
 use crate::vendor::Vendor;
 use crate::{abi, c};
 
@@ -19,6 +19,7 @@ use crate::{abi, c};
 /// # Safety
 ///
 /// `set` is valid or null, and so are its histograms, for as long as the result is used.
+#[inline(always)]
 unsafe fn view<'a>(set: *const c::exit_stats) -> Option<View<'a>> {
     // SAFETY: `set` is valid or null by the requirement of this function.
     let set = unsafe { set.cast::<Set>().as_ref() }?;
@@ -27,32 +28,50 @@ unsafe fn view<'a>(set: *const c::exit_stats) -> Option<View<'a>> {
     Some(View { set, hist })
 }
 
+/// Returns what a vCPU does, and its counters if it has any.
+///
+/// # Safety
+///
+/// `v` is valid, as are its counters, for as long as the result is used.
+#[inline(always)]
+unsafe fn vcpu<'a>(v: *mut c::exit_stats_vcpu) -> Option<(&'a Vcpu, View<'a>)> {
+    // SAFETY: `v` is valid by the requirement of this function.
+    let vcpu = unsafe { &*v.cast::<Vcpu>() };
+    // SAFETY: So are its counters, unless there are none.
+    let to = unsafe { view(vcpu.set.load(Relaxed).cast()) }?;
+    Some((vcpu, to))
+}
+
+/// Reads the clock, as the kernel's `rdtsc()` does.
+#[inline(always)]
+fn clock() -> u64 {
+    // SAFETY: Every x86-64 CPU has RDTSC, and the kernel may always use it.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
 /// Counts and times the latest exit: it has been handled.
 ///
 /// # Safety
 ///
-/// `s` is valid, `hist` valid or null, and no other thread records to them meanwhile.
+/// `v` and its counters are valid, and no other thread records to them meanwhile.
 #[no_mangle]
-pub unsafe extern "C" fn exit_stats_handled(
-    s: *mut c::exit_stats,
-    hist: *mut c::exit_stats_hist,
-    tsc: u64,
-) {
-    // SAFETY: `s` is valid, and `hist` valid or null, by the requirement of this function.
-    let (set, hist) = unsafe { (&*s.cast::<Set>(), hist.cast::<Hist>().as_ref()) };
-    set.handled(hist, tsc);
+pub unsafe extern "C" fn exit_stats_handled(v: *mut c::exit_stats_vcpu) {
+    // SAFETY: By the requirement of this function.
+    if let Some((vcpu, to)) = unsafe { vcpu(v) } {
+        vcpu.handled(to, clock());
+    }
 }
 
 /// Records a rarer event.
 ///
 /// # Safety
 ///
-/// `s` and its histograms are valid, and no other thread records to them meanwhile.
+/// As of [`exit_stats_handled`].
 #[no_mangle]
-pub unsafe extern "C" fn exit_stats_event(s: *mut c::exit_stats, event: u32, tsc: u64) {
-    // SAFETY: `s` is valid by the requirement of this function.
-    if let Some(View { set, hist }) = unsafe { view(s) } {
-        set.event(hist, event, tsc);
+pub unsafe extern "C" fn exit_stats_event(v: *mut c::exit_stats_vcpu, event: u32) {
+    // SAFETY: By the requirement of this function.
+    if let Some((vcpu, to)) = unsafe { vcpu(v) } {
+        vcpu.event(to, event, clock());
     }
 }
 
@@ -98,19 +117,6 @@ pub unsafe extern "C" fn exit_stats_add(dst: *mut c::exit_stats, src: *const c::
     // SAFETY: Both are valid by the requirement of this function.
     if let (Some(dst), Some(src)) = unsafe { (view(dst), view(src)) } {
         dst.add(src);
-    }
-}
-
-/// Takes an earlier state of a set away.
-///
-/// # Safety
-///
-/// As of [`exit_stats_add`].
-#[no_mangle]
-pub unsafe extern "C" fn exit_stats_subtract(dst: *mut c::exit_stats, base: *const c::exit_stats) {
-    // SAFETY: Both are valid by the requirement of this function.
-    if let (Some(dst), Some(base)) = unsafe { (view(dst), view(base)) } {
-        dst.subtract(base);
     }
 }
 

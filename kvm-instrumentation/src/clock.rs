@@ -2,7 +2,7 @@
 
 //! Recording an exit, and accounting for all the time of a vCPU's life.
 //!
-//! At an exit C leaves behind what the hardware said, in four stores. When the exit has
+//! At an exit C leaves behind what the hardware said, in two stores. When the exit has
 //! been handled it is counted and timed here, whatever the handler did to the reason
 //! meanwhile, and what follows is charged to it too:
 //!
@@ -22,32 +22,54 @@
 
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::abi;
 use crate::counters::{
-    add, Row, Set, AWAY, BLOCKED, CYCLES, DROPPED, EXITS, GUEST, L2, ROWS, USER,
+    add, Row, Set, View, AWAY, BEYOND, BLOCKED, CYCLES, DROPPED, EXITS, GUEST, L2, USER,
 };
 use crate::hist::{record, Hist, ENTRY};
 use crate::vendor::DIRECT;
 
-/// What the vCPU does, in bits 23:16 of a set's latest exit.
+/// What a vCPU does; valid when zeroed.
+///
+/// It lies in KVM's own structure of the vCPU, so that the exit path needs no pointer to
+/// it. Its methods are for the one thread that holds the vCPU.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Vcpu {
+    /// When the latest exit happened. C writes it, and `latest`.
+    pub(crate) start: AtomicU64,
+    /// Until when all time is accounted for.
+    pub(crate) mark: AtomicU64,
+    /// When what interrupts the phase began; 0 if nothing does.
+    pub(crate) since: AtomicU64,
+    /// When the guest was first entered.
+    pub(crate) first: AtomicU64,
+    /// The number of the latest exit in bits 15:0, and flags.
+    pub(crate) latest: AtomicU32,
+    /// One of [`phase`].
+    pub(crate) phase: AtomicU32,
+    /// The counters, or null.
+    pub(crate) set: AtomicPtr<Set>,
+}
+
+/// What a vCPU does.
 pub mod phase {
     /// It has not entered the guest yet.
     pub const NEW: u32 = 0;
-    /// It is in the guest, or on the way there.
-    pub const GUEST: u32 = 1 << 16;
-    /// An exit is being handled. C sets this.
-    pub const HANDLING: u32 = 2 << 16;
+    /// It is in the guest, or an exit is being handled.
+    pub const RUNNING: u32 = 1;
     /// It sleeps or polls.
-    pub const BLOCKED: u32 = 3 << 16;
+    pub const BLOCKED: u32 = 2;
     /// `KVM_RUN` has returned.
-    pub const USER: u32 = 4 << 16;
-    /// Flag of an exit that is being handled: it was taken from a nested guest.
-    pub const FROM_L2: u32 = 1 << 24;
-
-    pub(super) const ALL: u32 = 0xff << 16;
+    pub const USER: u32 = 3;
 }
+
+/// Flag of the latest exit: it was taken from a nested guest.
+pub const FROM_L2: u32 = 1 << 16;
+/// Flag of the latest exit: it has been handled, or there was none.
+pub const OVER: u32 = 1 << 24;
 
 /// A rarer event; see `exit_stats_event()` in the header.
 pub mod event {
@@ -73,67 +95,50 @@ pub mod event {
     pub const ENTRY_EMULATED: u32 = 9;
 }
 
-const LAST_ROW: u8 = ROWS as u8 - 1;
-
-impl Set {
-    /// Counts and times the latest exit: it has been handled.
+impl Vcpu {
+    /// Counts and times the latest exit: it has been handled. Call it once an exit.
     ///
     /// What is rare is apart, so that an exit from L1 does nothing for it: one comparison
-    /// tells that an exit is being handled, from L1, and that its number is its slot.
+    /// tells that there was an exit, from L1, and that its number is its slot.
     #[inline(always)]
-    pub fn handled(&self, hist: Option<&Hist>, tsc: u64) {
-        let latest = self.latest.load(Relaxed).wrapping_sub(phase::HANDLING);
-        let row = match latest as usize {
-            slot @ 0..DIRECT => self.map[slot].load(Relaxed),
-            _ => 0,
-        };
-        match row {
-            1..=LAST_ROW => self.count(hist, latest, row.into(), tsc),
-            _ => self.handled_otherwise(hist, tsc),
+    pub fn handled(&self, to: View<'_>, tsc: u64) {
+        if let slot @ 0..DIRECT = self.latest.load(Relaxed) as usize {
+            let row = usize::from(to.set.map[slot].load(Relaxed));
+            if row < BEYOND {
+                return self.count(tsc, to.set, to.hist, row);
+            }
         }
-    }
-
-    /// Counts that the latest exit has no time.
-    #[cold]
-    #[inline(never)]
-    fn drop_timing(&self, row: usize) {
-        if let Some(row) = self.rows.get(row) {
-            add(&row[DROPPED], 1);
-        }
+        self.handled_otherwise(tsc, to.set, to.hist);
     }
 
     /// Counts what is not from L1, or has no row yet, or none of its own.
     #[cold]
     #[inline(never)]
-    fn handled_otherwise(&self, hist: Option<&Hist>, tsc: u64) {
+    fn handled_otherwise(&self, tsc: u64, set: &Set, hist: Option<&Hist>) {
         let latest = self.latest.load(Relaxed);
-        if latest & phase::ALL != phase::HANDLING {
+        if latest & OVER != 0 {
             return;
         }
-        let number = latest & 0xffff;
-        let row = self.row_of(number);
-        self.count(hist, number, row, tsc);
-        if let Some(row) = self.rows.get(row).filter(|_| latest & phase::FROM_L2 != 0) {
+        let row = set.row_of(latest & 0xffff);
+        self.count(tsc, set, hist, row);
+        if let Some(row) = set.rows.get(row).filter(|_| latest & FROM_L2 != 0) {
             add(&row[L2], 1);
         }
     }
 
     #[inline(always)]
-    fn count(&self, hist: Option<&Hist>, number: u32, row: usize, tsc: u64) {
-        self.latest.store(number | phase::GUEST, Relaxed);
-        let Some(counters) = self.rows.get(row) else {
+    fn count(&self, tsc: u64, set: &Set, hist: Option<&Hist>, row: usize) {
+        let (start, mark) = (self.start.load(Relaxed), self.mark.load(Relaxed));
+        self.mark.store(tsc, Relaxed);
+        let (guest, cycles) = (start.wrapping_sub(mark), tsc.wrapping_sub(start));
+        // One that is negative, or no cycles, makes this so, too.
+        if ((guest | cycles.wrapping_sub(1)) as i64) < 0 {
+            return set.count_untimed(row);
+        }
+        let Some(counters) = set.rows.get(row) else {
             return;
         };
         add(&counters[EXITS], 1);
-        let (mark, start) = (self.mark.load(Relaxed), self.start.load(Relaxed));
-        self.mark.store(tsc, Relaxed);
-        let Some(guest) = start.checked_sub(mark) else {
-            return self.drop_timing(row);
-        };
-        let cycles = tsc.wrapping_sub(start);
-        if tsc <= start {
-            return self.drop_timing(row);
-        }
         add(&counters[CYCLES], cycles);
         add(&counters[GUEST], guest);
         if let Some(row) = hist.and_then(|hist| hist.rows.get(row)) {
@@ -142,46 +147,43 @@ impl Set {
     }
 
     /// Records a rarer event.
-    pub fn event(&self, hist: Option<&Hist>, event: u32, tsc: u64) {
+    pub fn event(&self, to: View<'_>, event: u32, tsc: u64) {
         use event::*;
-        use phase::{BLOCKED as ASLEEP, GUEST as IN_GUEST, HANDLING, NEW, USER as IN_USER};
+        use phase::{BLOCKED as ASLEEP, NEW, RUNNING, USER as IN_USER};
 
-        let latest = self.latest.load(Relaxed);
-        let (number, phase) = (latest & 0xffff, latest & phase::ALL);
-        let go_on = |number, phase| self.latest.store(number | phase, Relaxed);
-        let pause = |number, phase| {
+        // Life begins with the last call of KVM_RUN before the first exit.
+        let begun = self.start.load(Relaxed) != 0;
+        let phase = if begun { self.phase.load(Relaxed) } else { NEW };
+        let pause = |phase| {
             self.since.store(tsc, Relaxed);
-            go_on(number, phase);
+            self.phase.store(phase, Relaxed);
         };
-        // What comes after these is no exit's doing, so it is BEYOND's.
+        // What comes after this is no exit's doing, so it is BEYOND's.
+        let none = || self.latest.store(abi::BEYOND | OVER, Relaxed);
         match (event, phase) {
-            (ENTRY_FAILED, _) => {
-                add(&self.failed, 1);
-                go_on(abi::BEYOND, phase);
+            (ENTRY_FAILED | ENTRY_EMULATED, _) => {
+                let failed = event == ENTRY_FAILED;
+                add(if failed { &to.set.failed } else { &to.set.emulated }, 1);
+                none();
             }
-            (ENTRY_EMULATED, _) => {
-                add(&self.emulated, 1);
-                go_on(abi::BEYOND, phase);
+            (STOP_BEGIN, RUNNING) => {
+                none();
+                pause(IN_USER);
             }
-            (STOP_BEGIN, IN_GUEST) => pause(abi::BEYOND, IN_USER),
-            (USER_BEGIN, IN_GUEST) => pause(number, IN_USER),
-            (BLOCK_BEGIN, IN_GUEST) => pause(number, ASLEEP),
-            (SCHED_OUT, IN_GUEST | HANDLING) => self.since.store(tsc, Relaxed),
-            (SCHED_IN, IN_GUEST | HANDLING) => self.resume(number, AWAY, tsc),
-            (BLOCK_END, ASLEEP) => {
-                go_on(number, IN_GUEST);
-                self.resume(number, BLOCKED, tsc);
-            }
-            (USER_END, IN_USER) => {
-                go_on(number, IN_GUEST);
-                self.resume(number, USER, tsc);
-            }
+            (USER_BEGIN, RUNNING) => pause(IN_USER),
+            (BLOCK_BEGIN, RUNNING) => pause(ASLEEP),
+            (SCHED_OUT, RUNNING) => self.since.store(tsc, Relaxed),
+            (SCHED_IN, RUNNING) => self.resume(to.set, AWAY, tsc),
+            (BLOCK_END, ASLEEP) => self.resume(to.set, BLOCKED, tsc),
+            (USER_END, IN_USER) => self.resume(to.set, USER, tsc),
             (BLOCK_END | USER_END | BEFORE_ENTRY, NEW) => {
+                none();
+                self.phase.store(RUNNING, Relaxed);
                 self.first.store(tsc, Relaxed);
                 self.mark.store(tsc, Relaxed);
             }
-            (BEFORE_ENTRY, IN_GUEST) => {
-                let row = hist.and_then(|hist| hist.rows.get(self.row_of(number)));
+            (BEFORE_ENTRY, RUNNING) => {
+                let row = to.hist.and_then(|hist| hist.rows.get(self.row(to.set)));
                 let stretch = tsc.checked_sub(self.mark.load(Relaxed));
                 if let Some((row, stretch)) = row.zip(stretch) {
                     add(&row[ENTRY], stretch);
@@ -192,21 +194,37 @@ impl Set {
         }
     }
 
+    /// Returns the row of the latest exit.
+    fn row(&self, set: &Set) -> usize {
+        set.row_of(self.latest.load(Relaxed) & 0xffff)
+    }
+
     /// Ends what interrupted the phase, and charges it to an account of the latest exit.
-    fn resume(&self, number: u32, account: usize, tsc: u64) {
+    fn resume(&self, set: &Set, account: usize, tsc: u64) {
         let since = self.since.load(Relaxed);
         self.since.store(0, Relaxed);
+        self.phase.store(phase::RUNNING, Relaxed);
         let Some(stretch) = tsc.checked_sub(since).filter(|_| since != 0) else {
             return;
         };
-        let row: Option<&Row> = self.rows.get(self.row_of(number));
+        let row: Option<&Row> = set.rows.get(self.row(set));
         if let Some(account) = row.and_then(|row| row.get(account)) {
             add(account, stretch);
         }
-        let move_on = |instant: &AtomicU64| {
+        for instant in [&self.start, &self.mark] {
             instant.store(instant.load(Relaxed).wrapping_add(stretch), Relaxed);
-        };
-        move_on(&self.start);
-        move_on(&self.mark);
+        }
+    }
+}
+
+impl Set {
+    /// Counts an exit that has no time.
+    #[cold]
+    #[inline(never)]
+    fn count_untimed(&self, row: usize) {
+        if let Some(row) = self.rows.get(row) {
+            add(&row[EXITS], 1);
+            add(&row[DROPPED], 1);
+        }
     }
 }

@@ -14,7 +14,7 @@
 #![forbid(unsafe_code)]
 
 use core::sync::atomic::{
-    AtomicPtr, AtomicU32, AtomicU64, AtomicU8,
+    AtomicPtr, AtomicU64, AtomicU8,
     Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -23,8 +23,12 @@ use crate::{abi, vendor::Vendor};
 
 pub use crate::vendor::{slot, SLOTS};
 
-/// Rows of a set; the first is of [`abi::BEYOND`].
-pub const ROWS: usize = 54;
+/// Rows of a set.
+pub const ROWS: usize = 50;
+/// The row of [`abi::BEYOND`]. Those before it are handed out.
+pub(crate) const BEYOND: usize = ROWS - 1;
+/// The row of what was handed none.
+pub(crate) const NONE: u8 = u8::MAX;
 
 /// The counters of a row: one cache line.
 pub(crate) type Row = [AtomicU64; WORDS];
@@ -45,8 +49,7 @@ pub(crate) const AWAY: usize = 7;
 const MIN: usize = WORDS + hist::MIN;
 const MAX: usize = WORDS + hist::MAX;
 const ENTRY: usize = WORDS + hist::ENTRY;
-const LATEST: usize = WORDS + hist::LATEST;
-const BUCKETS: usize = WORDS + hist::BUCKETS;
+const BUCKETS: usize = WORDS;
 
 /// All words of a row.
 const ALL: usize = WORDS + hist::WORDS;
@@ -54,35 +57,22 @@ const ALL: usize = WORDS + hist::WORDS;
 /// How often a row is copied until it holds whole exits only. A copy takes some 50 ns.
 const ATTEMPTS: usize = 8;
 
-/// What a vCPU carries; valid when zeroed, with the vendor 0.
-///
-/// A snapshot and what a view is reset to are of this type too. The methods that
-/// record are for the one thread that holds the vCPU.
+/// A set of counters, a vCPU's or a snapshot. One that is zero has to be cleared first.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Set {
-    /// When the latest exit happened. C writes it, and `latest`.
-    pub(crate) start: AtomicU64,
-    /// Until when all time is accounted for.
-    pub(crate) mark: AtomicU64,
-    /// When what interrupts the phase began; 0 if nothing does.
-    pub(crate) since: AtomicU64,
-    /// When the guest was first entered.
-    pub(crate) first: AtomicU64,
     /// The histograms, or null. C sets it before the vCPU first runs.
     pub(crate) hist: AtomicPtr<Hist>,
     pub(crate) failed: AtomicU64,
     pub(crate) emulated: AtomicU64,
-    /// The number of the latest exit, and the phase in bits 31:16.
-    pub(crate) latest: AtomicU32,
+    /// Of a snapshot: how many times it has been taken.
+    pub(crate) generation: AtomicU64,
     /// Whose numbers these are. C sets it before the vCPU first runs.
     pub(crate) vendor: AtomicU8,
     /// Rows handed out.
     pub(crate) used: AtomicU8,
-    pub(crate) reserved: u16,
-    /// Of a snapshot: how many times it has been taken.
-    pub(crate) generation: AtomicU64,
-    /// The row of each slot; 0 is none.
+    pub(crate) reserved: [u8; 38],
+    /// The row of each slot, or [`NONE`].
     pub(crate) map: [AtomicU8; SLOTS],
     pub(crate) rows: [Row; ROWS],
 }
@@ -112,11 +102,6 @@ const fn word(field: u32) -> Option<usize> {
         abi::BUCKET..=LAST_BUCKET => BUCKETS + field.wrapping_sub(abi::BUCKET) as usize,
         _ => return None,
     })
-}
-
-/// Returns the word that the latest exit, if it took that long, is yet to be counted by.
-fn bucket(latest: u64) -> usize {
-    (WORDS + hist::word_of(latest)).min(ALL - 1)
 }
 
 /// Joins what two rows, or two sets, say.
@@ -152,28 +137,27 @@ impl Set {
         self.generation.load(Relaxed)
     }
 
-    /// Returns the index of a number's row, which is handed out to it if there is one left;
-    /// 0 if it has none of its own.
+    /// Returns the index of a number's row, which is handed out to it if there is one left.
     pub(crate) fn row_of(&self, number: u32) -> usize {
         let Some(cell) = self.map.get(slot(number)) else {
-            return 0;
+            return BEYOND;
         };
-        let row = cell.load(Relaxed);
-        if row == 0 && self.vendor().defines(number) {
-            return self.hand_out(cell);
+        match cell.load(Relaxed) {
+            NONE if self.vendor().defines(number) => self.hand_out(cell),
+            NONE => BEYOND,
+            row => row.into(),
         }
-        row.into()
     }
 
     /// Gives a slot the next row, if there is one left.
     fn hand_out(&self, cell: &AtomicU8) -> usize {
-        let used = self.used.load(Relaxed).wrapping_add(1);
-        if usize::from(used) >= ROWS {
-            return 0;
+        let row = self.used.load(Relaxed);
+        if usize::from(row) >= BEYOND {
+            return BEYOND;
         }
-        self.used.store(used, Relaxed);
-        cell.store(used, Release);
-        used.into()
+        cell.store(row, Relaxed);
+        self.used.store(row.wrapping_add(1), Release);
+        row.into()
     }
 }
 
@@ -194,11 +178,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Returns a word; a bucket with the latest exit, which waits for the next of its row.
     fn word(self, row: usize, word: usize) -> Option<u64> {
-        let value = self.cell(row, word)?.load(Acquire);
-        let waits = word >= BUCKETS && bucket(self.cell(row, LATEST)?.load(Relaxed)) == word;
-        Some(value.wrapping_add(waits.into()))
+        Some(self.cell(row, word)?.load(Acquire))
     }
 
     /// Returns one figure, or `None` if there is no such.
@@ -209,12 +190,14 @@ impl<'a> View<'a> {
             _ => word(field)?,
         };
         let value = match number {
-            abi::TOTAL => (0..=self.set.used.load(Acquire).into())
-                .try_fold(0, |sum, row| Some(join(word, sum, self.word(row, word)?)))?,
-            abi::BEYOND => self.word(0, word)?,
+            abi::TOTAL => (0..self.set.used.load(Acquire).into())
+                .try_fold(self.word(BEYOND, word)?, |sum, row| {
+                    Some(join(word, sum, self.word(row, word)?))
+                })?,
+            abi::BEYOND => self.word(BEYOND, word)?,
             _ if !self.set.vendor().defines(number) => return None,
             _ => match self.set.map.get(slot(number))?.load(Acquire) {
-                0 => self.word(0, word).map(|_| 0)?,
+                NONE => self.word(BEYOND, word).map(|_| 0)?,
                 row => self.word(row.into(), word)?,
             },
         };
@@ -232,12 +215,8 @@ impl<'a> View<'a> {
             for (word, value) in line.iter_mut().enumerate().rev() {
                 *value = self.cell(row, word).map_or(0, |cell| cell.load(Acquire));
             }
-            let latest = core::mem::take(&mut line[LATEST]);
-            if let Some(waits) = line.get_mut(bucket(latest)) {
-                *waits = waits.wrapping_add(1);
-            }
-            let (_, buckets) = line.split_at(BUCKETS);
-            let timed = buckets.iter().fold(0u64, |sum, n| sum.wrapping_add(*n));
+            let buckets = line.iter().skip(BUCKETS).take(abi::BUCKETS as usize);
+            let timed = buckets.fold(0u64, |sum, n| sum.wrapping_add(*n));
             if self.hist.is_none() || timed == line[EXITS].wrapping_sub(line[DROPPED]) {
                 break;
             }
@@ -245,51 +224,38 @@ impl<'a> View<'a> {
         line
     }
 
-    /// Changes each figure by that of the same reason in another set.
-    fn change(self, other: View<'_>, change: impl Fn(usize, u64, u64) -> u64) {
-        let change_cell = |word, cell: &AtomicU64, by| {
-            cell.store(change(word, cell.load(Relaxed), by), Relaxed);
+    /// Adds another set, which may be written meanwhile. The generation stays.
+    pub fn add(self, other: View<'_>) {
+        let add_cell = |word, cell: &AtomicU64, by| {
+            cell.store(join(word, cell.load(Relaxed), by), Relaxed);
         };
-        let change_row = |to, from| {
-            for (word, by) in other.line(from).into_iter().enumerate() {
+        let add_row = |to, from| {
+            for (word, by) in (0..ALL).zip(other.line(from)) {
                 if let Some(cell) = self.cell(to, word) {
-                    change_cell(word, cell, by);
+                    add_cell(word, cell, by);
                 }
             }
         };
-        change_cell(EXITS, &self.set.failed, other.set.failed.load(Relaxed));
-        change_cell(EXITS, &self.set.emulated, other.set.emulated.load(Relaxed));
-        change_row(0, 0);
+        add_cell(EXITS, &self.set.failed, other.set.failed.load(Relaxed));
+        add_cell(EXITS, &self.set.emulated, other.set.emulated.load(Relaxed));
+        add_row(BEYOND, BEYOND);
         for (to, from) in self.set.map.iter().zip(&other.set.map) {
             let from = from.load(Acquire);
-            if from != 0 {
+            if from != NONE {
                 let to = match to.load(Relaxed) {
-                    0 => self.set.hand_out(to),
+                    NONE => self.set.hand_out(to),
                     row => row.into(),
                 };
-                change_row(to, from.into());
+                add_row(to, from.into());
             }
         }
     }
 
-    /// Adds another set, which may be written meanwhile. The generation stays.
-    pub fn add(self, other: View<'_>) {
-        self.change(other, join);
-    }
-
-    /// Takes an earlier state of this set away. Smallest and largest stay as they are.
-    pub fn subtract(self, base: View<'_>) {
-        self.change(base, |word, from, by| match word {
-            MIN | MAX => from,
-            _ => from.saturating_sub(by),
-        });
-    }
-
-    /// Empties a snapshot and raises its generation.
+    /// Empties a set and raises its generation.
     pub fn clear(self) {
         let zero = |counter: &AtomicU64| counter.store(0, Relaxed);
         self.set.rows.iter().flatten().for_each(zero);
-        self.set.map.iter().for_each(|row| row.store(0, Relaxed));
+        self.set.map.iter().for_each(|row| row.store(NONE, Relaxed));
         self.set.used.store(0, Relaxed);
         zero(&self.set.failed);
         zero(&self.set.emulated);

@@ -3,35 +3,29 @@
 //! How handling times are distributed: log2 histograms, the smallest and the largest.
 //!
 //! They are three times as large as the counters, so one can do without.
-//!
-//! A store to an address that depends on what the clock just said holds up the next
-//! reading of the clock: on an AMD EPYC it makes two readings with the counting between
-//! them a third slower. So an exit's bucket is raised at the next exit of its row. Until
-//! then its time waits in the row, where a reader finds it.
 
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{
-    AtomicU64,
-    Ordering::{Relaxed, Release},
-};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::abi;
 use crate::counters::{add, ROWS};
 
-/// Words of a row.
-pub(crate) const WORDS: usize = BUCKETS + abi::BUCKETS as usize;
+/// Words of a row: the buckets first.
+pub(crate) const WORDS: usize = 32;
 
-// What the words of a row are.
+// What the words after the buckets are.
 /// The complement of the smallest time, so that 0 is none and it only grows.
-pub(crate) const MIN: usize = 0;
-pub(crate) const MAX: usize = 1;
-pub(crate) const ENTRY: usize = 2;
-/// The handling time of the latest exit, whose bucket was not raised yet; 0 is none.
-pub(crate) const LATEST: usize = 3;
-/// Where a row's first exit, before which there was none, is counted to no effect.
-const NONE: usize = 4;
-pub(crate) const BUCKETS: usize = 5;
+pub(crate) const MIN: usize = 24;
+pub(crate) const MAX: usize = 25;
+pub(crate) const ENTRY: usize = 26;
+/// What to add to a time so that it is at most [`SPREAD`] if nothing about it is rare: the
+/// smallest time, negated.
+const BASE: usize = 27;
+const SPREAD: usize = 28;
+
+/// Times from here on are in the last bucket: some milliseconds.
+const LONG: u64 = 1 << abi::BUCKETS;
 
 /// The histogram of a row.
 pub(crate) type Row = [AtomicU64; WORDS];
@@ -43,39 +37,31 @@ pub struct Hist {
     pub(crate) rows: [Row; ROWS],
 }
 
-/// Returns the bucket of a time: k for `[2^k, 2^(k+1))`. A time never is 0.
-pub const fn bucket_of(cycles: u64) -> u32 {
-    // The position of the highest bit: one BSR instruction.
-    (cycles | 1).leading_zeros() ^ 63
-}
-
-/// Returns the word of a row that counts exits of this time; [`NONE`] for 0.
-#[inline(always)]
-pub(crate) fn word_of(cycles: u64) -> usize {
-    NONE + bucket_of(cycles.wrapping_mul(2)) as usize
-}
-
-/// Records an exit that was handled in `cycles`. One writer only.
+/// Records an exit that was handled in `cycles`, which are not 0. One writer only.
 #[inline(always)]
 pub(crate) fn record(row: &Row, cycles: u64) {
-    let raise = |word: usize, to: u64| {
-        if to > row[word].load(Relaxed) {
-            row[word].store(to, Relaxed);
-        }
-    };
-    let before = row[LATEST].load(Relaxed);
-    row[LATEST].store(cycles, Release);
-    raise(MIN, !cycles);
-    raise(MAX, cycles);
-    match row.get(word_of(before)) {
-        Some(bucket) => add(bucket, 1),
-        None => add_to_last(row),
+    if cycles.wrapping_add(row[BASE].load(Relaxed)) > row[SPREAD].load(Relaxed) {
+        return record_rare(row, cycles);
     }
+    // The position of the highest bit: one BSR instruction.
+    let bucket = (cycles | 1).leading_zeros() ^ 63;
+    add(&row[bucket as usize % WORDS], 1);
 }
 
-/// Counts what took 2^24 cycles or more, some milliseconds.
+/// Records what is shorter or longer than all before, or belongs to the last bucket.
 #[cold]
 #[inline(never)]
-fn add_to_last(row: &Row) {
-    add(&row[WORDS - 1], 1);
+fn record_rare(row: &Row, cycles: u64) {
+    let min = !row[MIN].load(Relaxed).max(!cycles);
+    let max = row[MAX].load(Relaxed).max(cycles);
+    row[MIN].store(!min, Relaxed);
+    row[MAX].store(max, Relaxed);
+    if min < LONG {
+        row[BASE].store(min.wrapping_neg(), Relaxed);
+        row[SPREAD].store(max.min(LONG.wrapping_sub(1)).wrapping_sub(min), Relaxed);
+    }
+    let bucket = cycles.checked_ilog2().unwrap_or(0).min(abi::BUCKETS.wrapping_sub(1));
+    if let Some(bucket) = row.get(bucket as usize) {
+        add(bucket, 1);
+    }
 }

@@ -211,16 +211,16 @@ fn the_headers_inline_part_latches_the_basic_reason_and_the_level() {
     let build = Build::new("latch");
     let program = r#"
         #include "exit_stats.h"
-        static struct exit_stats s;
+        static struct exit_stats_vcpu v;
         int main(void)
         {
-            s.start = 7;
-            exit_stats_exit(&s, 0x8c00000a, false);
-            if (s.reason != 10 || s.phase != EXIT_STATS_HANDLING)
+            v.start = 7;
+            v.latest = EXIT_STATS_OVER;
+            exit_stats_exit(&v, 0x8c00000a, 0);
+            if (v.latest != 10)
                 return 1;
-            exit_stats_exit(&s, 0xffff, true);
-            return s.reason != 0xffff || s.phase != (EXIT_STATS_HANDLING | EXIT_STATS_FROM_L2) ||
-                   s.start != 7;
+            exit_stats_exit(&v, 0xffff, 1);
+            return v.latest != (0xffff | EXIT_STATS_FROM_L2) || v.start != 7;
         }"#;
     fs::write(build.dir.join("latch.c"), program).unwrap();
     let compiled = Command::new("cc")
@@ -244,8 +244,8 @@ fn what_differs_between_header_and_rust_does_not_compile() {
     let cases = [
         (
             "a wider argument",
-            "u32 event, u64 tsc",
-            "u64 event, u64 tsc",
+            "*v, u32 event",
+            "*v, u64 event",
         ),
         (
             "an argument more",

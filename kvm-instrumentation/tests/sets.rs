@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Expect that histograms are exact, and that sets of counters add and subtract.
+//! Expect that histograms are exact, and that sets of counters add.
 
 mod vm;
 
 use exit_stats::abi::{self, BUCKET, CYCLES, DROPPED, EXITS, MAX, MIN};
 use exit_stats::clock::event;
-use exit_stats::hist::bucket_of;
 use exit_stats::reason::Vendor;
 use proptest::prelude::*;
 use vm::Counted;
@@ -18,16 +17,11 @@ fn buckets(set: &Counted, number: u32) -> Vec<u64> {
 
 #[test]
 fn a_bucket_holds_its_octave_exactly_and_the_last_all_that_is_longer() {
-    for k in 0..64 {
-        let low = 1_u64 << k;
-        assert_eq!(bucket_of(low), k);
-        assert_eq!(bucket_of(low | (low - 1)), k);
-    }
     let vcpu = Counted::vmx();
     let mut expected = vec![0; 24];
     for k in 0..62 {
         for n in 0..=k {
-            vcpu.set.event(None, event::USER_END, 1);
+            vcpu.event(event::USER_END, 1);
             vcpu.exit(48, false, 1 << 62, (1 << k) + n.min((1 << k) - 1));
             expected[(k as usize).min(23)] += 1;
             vcpu.exit(1, false, 0, 0);
@@ -66,28 +60,6 @@ fn a_part_without_histograms_spoils_none_of_the_sum() {
 }
 
 #[test]
-fn a_baseline_is_taken_away_and_never_below_zero() {
-    let (vcpu, base) = (Counted::vmx(), Counted::vmx());
-    vcpu.exit(10, true, 1, 5);
-    vcpu.exit(12, true, 10, 7);
-    vcpu.event(event::ENTRY_FAILED, 0);
-    vcpu.event(event::ENTRY_EMULATED, 0);
-    base.view().add(vcpu.view());
-    vcpu.exit(10, true, 100, 100);
-    vcpu.event(event::ENTRY_EMULATED, 0);
-    let view = Counted::vmx();
-    view.view().add(vcpu.view());
-    view.view().subtract(base.view());
-    assert_eq!(view.fields(10, [EXITS, CYCLES, MIN, MAX]), [1, 100, 5, 100]);
-    assert_eq!(buckets(&view, 10).iter().sum::<u64>(), 1);
-    assert_eq!(view.fields(12, [EXITS, CYCLES]), [0, 0]);
-    assert_eq!(view.value(abi::FAILED, EXITS), Some(0));
-    assert_eq!(view.value(abi::EMULATED, EXITS), Some(1));
-    view.view().subtract(vcpu.view());
-    assert_eq!(view.fields(0xffff, [EXITS, CYCLES]), [0, 0]);
-}
-
-#[test]
 fn a_snapshot_is_taken_anew() {
     let (vcpu, snapshot) = (Counted::vmx(), Counted::vmx());
     vcpu.exit(10, false, 1, 5);
@@ -107,12 +79,12 @@ proptest! {
     #[test]
     fn the_sum_of_vcpus_is_what_one_vcpu_would_have(
         amd: bool,
-        exits in proptest::collection::vec((0..4_usize, 0..50_usize, 1..1_u64 << 30), 1..400),
+        exits in proptest::collection::vec((0..4_usize, 0..49_usize, 1..1_u64 << 30), 1..400),
     ) {
         let vendor = if amd { Vendor::Svm } else { Vendor::Vmx };
         let vcpus: Vec<Counted> = (0..4).map(|_| Counted::new(vendor, true)).collect();
         let (one, sum) = (Counted::new(vendor, true), Counted::new(vendor, true));
-        let number = |n: usize| u32::from(vendor.reasons()[n * vendor.reasons().len() / 50].number);
+        let number = |n: usize| u32::from(vendor.reasons()[n * vendor.reasons().len() / 49].number);
         let mut tsc = 1;
         for (vcpu, n, cycles) in exits {
             for set in [&vcpus[vcpu], &one] {
@@ -121,7 +93,7 @@ proptest! {
             tsc += cycles + 1;
         }
         vcpus.iter().for_each(|vcpu| sum.view().add(vcpu.view()));
-        for number in (0..50).map(number).chain([abi::BEYOND, abi::TOTAL]) {
+        for number in (0..49).map(number).chain([abi::BEYOND, abi::TOTAL]) {
             let fields = [EXITS, CYCLES, MIN, MAX, DROPPED];
             prop_assert_eq!(sum.fields(number, fields), one.fields(number, fields));
             prop_assert_eq!(buckets(&sum, number), buckets(&one, number));

@@ -76,16 +76,18 @@ def _find(series: str, folder: Path) -> None:
     headers = next(n for n in apt.depends("linux-headers-amd64", version)
                    if n.startswith("linux-headers-"))
     release = headers.removeprefix("linux-headers-")
-    packages: list[str] = []
+    packages: dict[str, str] = {}
     todo = [headers, f"linux-image-{release}"]
     while todo:
         name = todo.pop()
         if name in packages or not PARTS.match(name):
             continue
-        packages.append(name)
-        # The kernel's build tools of 6.1 have no version in their name; all come of one source.
-        todo += apt.depends(name, version)
-    lines = [version, release, *(f"{name}={version}" for name in sorted(packages))]
+        # The build tools of 6.1 have no release in their name: for some hours of each
+        # update the archive has those of the next version only, which serve as well.
+        versions = apt.versions(name) or [version]
+        packages[name] = version if version in versions else versions[0]
+        todo += apt.depends(name, packages[name])
+    lines = [version, release, *(f"{name}={packages[name]}" for name in sorted(packages))]
     (folder / "packages").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

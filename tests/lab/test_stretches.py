@@ -151,4 +151,5 @@ def test_all_memory_is_given_back(run: Run) -> None:
         else:
             there.pop(pointer, None)
     # Of each VM its vCPU's set, and what its two resets and the readers' tables took.
-    assert allocated > 12 * 3 and not there, there
+    vms = int(run.file("vms"))
+    assert vms >= 4 and allocated > vms * 3 and not there, there

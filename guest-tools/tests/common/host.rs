@@ -54,7 +54,7 @@ pub fn raw(machine: &Machine) -> String {
         .map(|reason| u32::from(reason.number))
         .chain(pseudo)
     {
-        let value = |field| view(&machine.vcpu).value(number, field).unwrap_or(0);
+        let value = |field| view(&machine.counted).value(number, field).unwrap_or(0);
         let symbol = reason::symbol(number).unwrap().to_str().unwrap();
         text += &format!("{number}\t{symbol}");
         use abi::{AWAY, BLOCKED, CYCLES, DROPPED, ENTRY, EXITS, GUEST, L2, MAX, MIN, USER};

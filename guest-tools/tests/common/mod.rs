@@ -12,6 +12,7 @@ use std::io;
 use clap::Parser;
 use exit_stats::abi::{Regs, Selector, EXTENSION, SNAPSHOT};
 use exit_stats::answer::{answer, Config};
+use exit_stats::clock::Vcpu;
 use exit_stats::counters::{Set, View};
 use exit_stats::hist::Hist;
 use exit_stats::reader::CpuidReader;
@@ -44,7 +45,8 @@ pub struct Machine {
     pub meanwhile: fn(&Machine, u32),
     pub released: Cell<u32>,
     pub pinned: Cell<usize>,
-    pub vcpu: (Set, Box<Hist>),
+    pub vcpu: Vcpu,
+    pub counted: (Set, Box<Hist>),
     pub clock: Cell<u64>,
     pub snapshot: RefCell<Option<(Set, Box<Hist>)>>,
 }
@@ -71,6 +73,7 @@ impl Machine {
             released: Cell::new(0),
             pinned: Cell::new(0),
             vcpu: Default::default(),
+            counted: Default::default(),
             clock: Cell::new(1_000_000),
             snapshot: RefCell::new(None),
         }
@@ -107,8 +110,8 @@ impl Machine {
     /// Lets an exit happen.
     pub fn exit(&self, reason: u32, cycles: u64) {
         let start = self.clock.get();
-        self.vcpu.0.exit(reason, false, start);
-        self.vcpu.0.handled(Some(&self.vcpu.1), start + cycles);
+        self.vcpu.exit(reason, false, start);
+        self.vcpu.handled(view(&self.counted), start + cycles);
         self.clock.set(start + cycles + 1_000);
     }
 
@@ -149,12 +152,12 @@ impl Machine {
         let mut regs = Regs::default();
         let mut snapshot = self.snapshot.borrow_mut();
         let set = match leaf == EXTENSION && (of_snapshot || field == SNAPSHOT) {
-            false => Some(view(&self.vcpu)),
+            false => Some(view(&self.counted)),
             true => {
                 if self.memory && !of_snapshot {
                     let taken = view(snapshot.get_or_insert_with(Default::default));
                     taken.clear();
-                    taken.add(view(&self.vcpu));
+                    taken.add(view(&self.counted));
                 }
                 snapshot.as_ref().map(view)
             }
@@ -175,12 +178,12 @@ impl CpuidReader for Machine {
     fn cpuid(&self, eax: u32, ecx: u32) -> Regs {
         // The exit is latched before it is handled, and counted and timed afterwards.
         let start = self.clock.get();
-        self.vcpu.0.exit(10, false, start);
+        self.vcpu.exit(10, false, start);
         let answer = self
             .basic(eax)
             .or_else(|| self.serve(eax, ecx))
             .unwrap_or(self.otherwise);
-        self.vcpu.0.handled(Some(&self.vcpu.1), start + 1_200);
+        self.vcpu.handled(view(&self.counted), start + 1_200);
         self.clock.set(start + 2_000);
         if self.disturbed.get() != 0 && eax == exit_stats::abi::EXTENSION && ecx >> 31 != 0 {
             self.disturbed.set(self.disturbed.get() - 1);

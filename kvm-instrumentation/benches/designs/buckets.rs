@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicU64, AtomicU8, Ordering::Relaxed};
 
 use super::others::{add, Plain, ROWS};
-use super::{clock, each, latch, Place, Shared};
-use exit_stats::hist::bucket_of;
+use super::{clock, each, Place, Shared};
+use exit_stats::counters::View;
 
 /// Lines of eight buckets to hand out: with the marks 16 KiB, like ours.
 const LINES: usize = 245;
@@ -79,7 +79,7 @@ impl Lines {
 fn count(plain: &Plain, reason: u32) -> u32 {
     let cycles = plain.count(reason);
     plain.extremes(reason, cycles);
-    bucket_of(cycles)
+    (cycles | 1).ilog2()
 }
 
 /// All buckets of all rows, found by an index.
@@ -189,7 +189,11 @@ pub(crate) fn ring(place: &mut Place, _: &Shared, exits: u64) {
 #[inline(never)]
 pub(crate) fn inlined(place: &mut Place, _: &Shared, exits: u64) {
     each(exits, |reason| {
-        latch(&place.vcpu, reason);
-        place.vcpu.handled(Some(&place.hist), clock());
+        place.vcpu.exit(reason, false, clock());
+        let to = View {
+            set: &place.set,
+            hist: Some(&place.hist),
+        };
+        place.vcpu.handled(to, clock());
     });
 }

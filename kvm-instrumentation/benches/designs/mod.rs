@@ -7,11 +7,10 @@ mod others;
 
 use std::arch::x86_64::_rdtsc;
 use std::hint::black_box;
-use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use exit_stats::boundary::{exit_stats_event, exit_stats_handled};
-use exit_stats::clock::event;
+use exit_stats::clock::{event, Vcpu};
 use exit_stats::counters::Set;
 use exit_stats::hist::Hist;
 
@@ -43,7 +42,8 @@ impl Default for Shared {
 /// What one thread records to.
 #[derive(Default)]
 pub(crate) struct Place {
-    vcpu: Set,
+    vcpu: Vcpu,
+    set: Box<Set>,
     hist: Box<Hist>,
     last: AtomicU64,
     plain: others::Plain,
@@ -97,22 +97,16 @@ fn floor(place: &mut Place, _: &Shared, exits: u64) {
     });
 }
 
-/// C's latch, which is inline in the kernel.
-#[inline(always)]
-fn latch(vcpu: &Set, reason: u32) {
-    vcpu.exit(reason, false, clock());
-}
-
 /// What the kernel runs: C's latch, which is inline there, and a call of the boundary's
 /// function.
 #[inline(always)]
-fn record(vcpu: &mut Set, hist: *mut Hist, exits: u64) {
-    let vcpu: *mut Set = vcpu;
+fn record(place: &mut Place, exits: u64) {
+    let vcpu: *mut Vcpu = &mut place.vcpu;
     each(exits, |reason| {
-        // SAFETY: The vCPU is valid, and the histograms are valid or null.
+        // SAFETY: The vCPU is valid, and its counters are.
         unsafe {
-            latch(&*vcpu, reason);
-            exit_stats_handled(vcpu, hist, clock());
+            (*vcpu).exit(reason, false, clock());
+            exit_stats_handled(vcpu);
         }
     });
 }
@@ -120,25 +114,28 @@ fn record(vcpu: &mut Set, hist: *mut Hist, exits: u64) {
 /// Ours without histograms.
 #[inline(never)]
 fn ours(place: &mut Place, _: &Shared, exits: u64) {
-    record(&mut place.vcpu, null_mut(), exits);
+    place.vcpu.count_in(&place.set, None);
+    record(place, exits);
 }
 
 /// Ours with histograms.
 #[inline(never)]
 fn histograms(place: &mut Place, _: &Shared, exits: u64) {
-    record(&mut place.vcpu, &mut *place.hist, exits);
+    place.vcpu.count_in(&place.set, Some(&place.hist));
+    record(place, exits);
 }
 
 /// Ours with histograms and a third reading of the clock, at the entry.
 #[inline(never)]
 fn entry(place: &mut Place, _: &Shared, exits: u64) {
-    let (vcpu, hist): (*mut Set, *mut Hist) = (&mut place.vcpu, &mut *place.hist);
+    place.vcpu.count_in(&place.set, Some(&place.hist));
+    let vcpu: *mut Vcpu = &mut place.vcpu;
     each(exits, |reason| {
-        // SAFETY: The vCPU and its histograms are valid.
+        // SAFETY: The vCPU is valid, and its counters are.
         unsafe {
-            latch(&*vcpu, reason);
-            exit_stats_handled(vcpu, hist, clock());
-            exit_stats_event(vcpu, event::BEFORE_ENTRY, clock());
+            (*vcpu).exit(reason, false, clock());
+            exit_stats_handled(vcpu);
+            exit_stats_event(vcpu, event::BEFORE_ENTRY);
         }
     });
 }

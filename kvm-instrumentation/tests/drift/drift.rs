@@ -10,7 +10,7 @@
 use core::mem::{align_of, offset_of, size_of};
 
 use crate::answer::Config;
-use crate::clock::{event, phase};
+use crate::clock::{event, phase, Vcpu, FROM_L2, OVER};
 use crate::counters::{Set, ROWS, SLOTS};
 use crate::hist::Hist;
 use crate::vendor::Vendor;
@@ -25,14 +25,13 @@ macro_rules! same_signature {
 }
 
 same_signature! {
-    exit_stats_handled: fn(*mut c::exit_stats, *mut c::exit_stats_hist, u64) -> ();
-    exit_stats_event: fn(*mut c::exit_stats, u32, u64) -> ();
+    exit_stats_handled: fn(*mut c::exit_stats_vcpu) -> ();
+    exit_stats_event: fn(*mut c::exit_stats_vcpu, u32) -> ();
     exit_stats_answer: fn(
         *const c::exit_stats_config, u32, u32, *const c::exit_stats, *mut c::exit_stats_regs
     ) -> bool;
     exit_stats_clear: fn(*mut c::exit_stats) -> ();
     exit_stats_add: fn(*mut c::exit_stats, *const c::exit_stats) -> ();
-    exit_stats_subtract: fn(*mut c::exit_stats, *const c::exit_stats) -> ();
     exit_stats_value: fn(*const c::exit_stats, u32, u32) -> u64;
     exit_stats_reason: fn(u32, u32) -> u32;
     exit_stats_slot: fn(u32) -> u32;
@@ -52,11 +51,13 @@ macro_rules! same_layout {
 type Regs = abi::Regs;
 
 same_layout! {
+    exit_stats_vcpu = Vcpu {
+        start = start, mark = mark, since = since, first = first, latest = latest,
+        phase = phase, set = set
+    }
     exit_stats = Set {
-        start = start, mark = mark, since = since, first = first, hist = hist,
-        failed = failed, emulated = emulated, __bindgen_anon_1 = latest,
-        vendor = vendor, used = used, reserved = reserved, generation = generation,
-        map = map, row = rows
+        hist = hist, failed = failed, emulated = emulated, generation = generation,
+        vendor = vendor, used = used, reserved = reserved, map = map, row = rows
     }
     exit_stats_hist = Hist { row = rows }
     exit_stats_config = Config {
@@ -102,12 +103,12 @@ same_number! {
     EXIT_STATS_SNAPSHOT = abi::SNAPSHOT;
     EXIT_STATS_FIRST_LEAF = abi::EXTENSION;
     EXIT_STATS_LAST_LEAF = abi::FIRST | 3;
-    EXIT_STATS_NEW = phase::NEW >> 16;
-    EXIT_STATS_IN_GUEST = phase::GUEST >> 16;
-    EXIT_STATS_HANDLING = phase::HANDLING >> 16;
-    EXIT_STATS_BLOCKED_NOW = phase::BLOCKED >> 16;
-    EXIT_STATS_IN_USER = phase::USER >> 16;
-    EXIT_STATS_FROM_L2 = phase::FROM_L2 >> 16;
+    EXIT_STATS_NEW = phase::NEW;
+    EXIT_STATS_RUNNING = phase::RUNNING;
+    EXIT_STATS_BLOCKED_NOW = phase::BLOCKED;
+    EXIT_STATS_IN_USER = phase::USER;
+    EXIT_STATS_FROM_L2 = FROM_L2;
+    EXIT_STATS_OVER = OVER;
     EXIT_STATS_BLOCK_BEGIN = event::BLOCK_BEGIN;
     EXIT_STATS_BLOCK_END = event::BLOCK_END;
     EXIT_STATS_USER_BEGIN = event::USER_BEGIN;

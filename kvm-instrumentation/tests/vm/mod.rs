@@ -6,13 +6,15 @@ use std::cell::Cell;
 
 use exit_stats::abi::{self, Layout, Regs, Role, Selector};
 use exit_stats::answer::{answer, Config};
+use exit_stats::clock::Vcpu;
 use exit_stats::counters::{Set, View};
 use exit_stats::hist::Hist;
 use exit_stats::reader::CpuidReader;
 use exit_stats::reason::Vendor;
 
-/// A set with its own histograms.
+/// A vCPU with its counters, or a set of counters alone.
 pub struct Counted {
+    pub vcpu: Vcpu,
     pub set: Box<Set>,
     pub hist: Option<Box<Hist>>,
 }
@@ -22,7 +24,8 @@ impl Counted {
         let set = Box::<Set>::default();
         set.set_vendor(vendor);
         let hist = hist.then(Box::default);
-        Self { set, hist }
+        let vcpu = Vcpu::default();
+        Self { vcpu, set, hist }
     }
 
     /// A vCPU of Intel's with histograms whose life begins at 0.
@@ -47,16 +50,16 @@ impl Counted {
     }
 
     pub fn exit(&self, number: u32, l2: bool, start: u64, cycles: u64) {
-        self.set.exit(number, l2, start);
+        self.vcpu.exit(number, l2, start);
         self.handled(start.wrapping_add(cycles));
     }
 
     pub fn handled(&self, tsc: u64) {
-        self.set.handled(self.hist.as_deref(), tsc);
+        self.vcpu.handled(self.view(), tsc);
     }
 
     pub fn event(&self, event: u32, tsc: u64) {
-        self.set.event(self.hist.as_deref(), event, tsc);
+        self.vcpu.event(self.view(), event, tsc);
     }
 }
 
