@@ -249,11 +249,11 @@ pub fn run(profile: &Profile, known: &Known, form: &TableForm, out: &mut Output<
         .iter()
         .filter(|line| line.there == Some(true))
         .count();
-    writeln!(
-        out,
-        "{verdict} ({required} in all). It has {there} of {} that are optional.",
-        optional.len()
-    )?;
+    let rest = match optional.len() {
+        0 => String::new(),
+        all => format!(" It has {there} of {all} that are optional."),
+    };
+    writeln!(out, "{verdict} ({required} in all).{rest}")?;
     if let Some(model) = profile.model.filter(|_| missing != 0) {
         let needs = profile.needs.iter().zip(&lines);
         let lacked = needs.filter(|(_, line)| line.there == Some(false));
