@@ -167,15 +167,16 @@ fn what_is_far_off_a_baseline_is_marked_in_any_width() {
     terminal.until("HLT");
     // What tells that it was drawn anew: the bars reach far to the right, and the first
     // column is left out.
-    let wide = |screen: &str| screen.lines().any(|line| line.chars().count() > 100);
-    let narrow = |screen: &str| screen.lines().any(|line| line.starts_with("reason "));
-    let sizes: [(&str, &dyn Fn(&str) -> bool); 2] = [("200", &wide), ("60", &narrow)];
-    for (width, is_drawn) in sizes {
+    let is_drawn = |width: &str, screen: &str| match width {
+        "200" => screen.lines().any(|line| line.chars().count() > 100),
+        _ => screen.lines().any(|line| line.starts_with("reason ")),
+    };
+    for width in ["200", "60"] {
         terminal.tmux(&["resize-window", "-x", width, "-y", "24"]);
         let deadline = Instant::now() + LIMIT;
         let screen = loop {
             let screen = terminal.until("none !");
-            if is_drawn(&screen) {
+            if is_drawn(width, &screen) {
                 break screen;
             }
             assert!(Instant::now() < deadline, "it stays as wide: {screen}");
