@@ -238,7 +238,10 @@ fn notes(view: &View, out: &mut Output<'_>) -> Result<()> {
     if let Some(shares) = view.shares() {
         writeln!(out, "The vCPUs' time: {shares}.")?;
     }
-    let entries = (view.failed_entries, view.emulated_entries);
+    let entries = (
+        view.failed_entries.unwrap_or(0),
+        view.emulated_entries.unwrap_or(0),
+    );
     if entries != (0, 0) {
         let (failed, emulated) = (grouped(entries.0), grouped(entries.1));
         writeln!(

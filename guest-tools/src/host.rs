@@ -178,7 +178,11 @@ impl Host {
         let mut view = View::new(kind, name, self.tsc_khz);
         view.vcpus = vm.map(|vm| vm.vcpus);
         view.counted_by = Some(self.counted_by());
-        parse(&text, &file, view)
+        let mut view = parse(&text, &file, view)?;
+        if view.counted_by == Some(Counter::VmxExits) {
+            (view.failed_entries, view.emulated_entries) = (None, None);
+        }
+        Ok(view)
     }
 
     /// What each vCPU of a VM does, and its totals, in their order.

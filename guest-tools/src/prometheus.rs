@@ -144,12 +144,12 @@ const OF_VIEWS: [OfView; 3] = [
     (
         "vmxscope_failed_entries_total",
         "VM entries that failed before the guest ran.",
-        |view| more(view, view.failed_entries),
+        |view| more(view, view.failed_entries?),
     ),
     (
         "vmxscope_emulated_entries_total",
         "VM entries that KVM emulated instead.",
-        |view| more(view, view.emulated_entries),
+        |view| more(view, view.emulated_entries?),
     ),
     (
         "vmxscope_own_exits_total",

@@ -146,12 +146,12 @@ pub struct View {
     pub read_exits: u64,
     /// The sum, as the host gave it.
     pub total: Row,
-    /// Entries that failed before the guest ran; not exits.
-    #[serde(default)]
-    pub failed_entries: u64,
-    /// Entries that KVM emulated; not exits.
-    #[serde(default)]
-    pub emulated_entries: u64,
+    /// Entries that failed before the guest ran; not exits. Only KVM itself can tell.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failed_entries: Option<u64>,
+    /// Entries that KVM emulated; not exits. Likewise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub emulated_entries: Option<u64>,
     /// By number; a pseudo reason is last.
     pub reasons: Vec<Row>,
     /// How many reasons that occurred were left out, because only some were asked for.
@@ -184,8 +184,8 @@ impl View {
             own_exits: 0,
             read_exits: 0,
             total: Row::named(Vendor::default(), abi::TOTAL),
-            failed_entries: 0,
-            emulated_entries: 0,
+            failed_entries: None,
+            emulated_entries: None,
             reasons: Vec::new(),
             left_out: 0,
         }
@@ -239,10 +239,11 @@ impl View {
         }
         let mut view = self.clone();
         view.own_exits = self.own_exits.saturating_sub(before.own_exits);
-        view.failed_entries = self.failed_entries.saturating_sub(before.failed_entries);
-        view.emulated_entries = self
-            .emulated_entries
-            .saturating_sub(before.emulated_entries);
+        let added = |now: Option<u64>, then: Option<u64>| {
+            now.map(|now| now.saturating_sub(then.unwrap_or(0)))
+        };
+        view.failed_entries = added(self.failed_entries, before.failed_entries);
+        view.emulated_entries = added(self.emulated_entries, before.emulated_entries);
         view.total = self.total.since(&before.total);
         view.consistent = self.consistent && before.consistent;
         for (place, row) in view.reasons.iter_mut().enumerate() {

@@ -392,3 +392,21 @@ fn the_heading_and_the_total_are_bold_and_nothing_else() {
         .collect();
     assert_eq!(bold, expected, "{text}");
 }
+
+#[test]
+fn a_guest_is_served_from_beside_kvm_too_which_cannot_tell_of_entries() {
+    let mut machine = Machine::booted();
+    machine.config.as_mut().unwrap().beside = true;
+    let text = common::printed(&machine, &["exits"]);
+    assert!(text.contains("All exits"), "{text}");
+    let json = common::printed(&machine, &["exits", "--json"]);
+    assert!(
+        json.contains("\"counted_by\": \"vmx_exits\"") && !json.contains("_entries\""),
+        "{json}"
+    );
+    let metrics = common::printed(&machine, &["exits", "--prometheus"]);
+    assert!(
+        !metrics.contains("vmxscope_failed_entries_total{"),
+        "{metrics}"
+    );
+}

@@ -180,6 +180,8 @@ static int vmx_exits_add(struct kvm_vcpu *vcpu)
 			kfree(vm);
 		return -ENOMEM;
 	}
+	/* KVM_RUN may return before the guest was ever entered. */
+	v->exits.latest = EXIT_STATS_OVER;
 	v->vcpu = vcpu;
 	v->vm = vm;
 	v->id = vcpu->vcpu_id;

@@ -107,8 +107,8 @@ pub fn parse(text: &str, file: &str, mut view: View) -> Result<View> {
                 view.total = row;
                 whole = true;
             }
-            abi::FAILED => view.failed_entries = row.exits,
-            abi::EMULATED => view.emulated_entries = row.exits,
+            abi::FAILED => view.failed_entries = Some(row.exits),
+            abi::EMULATED => view.emulated_entries = Some(row.exits),
             abi::BEYOND if row.exits == 0 => (),
             _ => view.reasons.push(row),
         }
