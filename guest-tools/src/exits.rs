@@ -263,6 +263,9 @@ fn notes(view: &View, out: &mut Output<'_>) -> Result<()> {
             "These are the exits of all VMs of the host (kvm.exit_stats_guest=host)."
         )?;
     }
+    if let Some(counter) = view.counted_by.filter(|_| view.kind != Kind::Guest) {
+        writeln!(out, "Counted by {counter}.")?;
+    }
     let look = out.look;
     if view.kind == Kind::Guest {
         let text = format!(

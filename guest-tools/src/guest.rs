@@ -18,7 +18,7 @@ use exit_stats::reason;
 use crate::error::{Error, Result};
 use crate::platform;
 use crate::processor::{Counted, Processor};
-use crate::view::{Availability, Bucket, Kind, Row, View};
+use crate::view::{Availability, Bucket, Counter, Kind, Row, View};
 
 /// How often a snapshot that somebody else replaced is taken anew.
 const ATTEMPTS: u32 = 100;
@@ -162,6 +162,10 @@ impl<'a> Guest<'a> {
         let interface = reader.interface();
         let mut view = View::new(Kind::Guest, self.cpu.machine(), interface.tsc_khz);
         view.vendor = interface.vendor;
+        view.counted_by = Some(match interface.beside {
+            true => Counter::VmxExits,
+            false => Counter::Kvm,
+        });
         view.vcpus = self.cpu.cpus().ok().map(|cpus| cpus.len());
         view.instance = Some(reader.instance());
         view.layout = Some(layout_name(interface.layout));

@@ -13,7 +13,7 @@ use exit_stats::reader::CpuidReader;
 use crate::error::{Error, Result};
 use crate::text::harmless;
 use crate::tsc;
-use crate::view::{Kind, View};
+use crate::view::{Counter, Kind, View};
 pub use table::parse;
 pub use vcpus::Vcpu;
 
@@ -89,10 +89,10 @@ impl Host {
     }
 
     /// Who counts here.
-    pub fn counted_by(&self) -> &'static str {
+    pub fn counted_by(&self) -> Counter {
         match self.source {
-            KVM => "KVM itself",
-            _ => "vmx_exits, beside KVM",
+            KVM => Counter::Kvm,
+            _ => Counter::VmxExits,
         }
     }
 
@@ -177,6 +177,7 @@ impl Host {
         };
         let mut view = View::new(kind, name, self.tsc_khz);
         view.vcpus = vm.map(|vm| vm.vcpus);
+        view.counted_by = Some(self.counted_by());
         parse(&text, &file, view)
     }
 

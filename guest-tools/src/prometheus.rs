@@ -193,6 +193,16 @@ pub fn views(to: &mut dyn Write, views: &[View]) -> io::Result<()> {
             }
         }
     }
+    metrics.begin(
+        "vmxscope_source_info",
+        "gauge",
+        "Who counts the exits: kvm itself, or vmx_exits beside it.",
+    )?;
+    for view in views {
+        if let Some(counter) = view.counted_by {
+            metrics.sample(&[("vm", &view.vm), ("source", counter.symbol())], "1")?;
+        }
+    }
     let timed: Vec<(&View, &Row)> = rows()
         .filter(|(view, row)| view.tsc_khz != 0 && !row.histogram.is_empty())
         .collect();

@@ -16,7 +16,7 @@ use serde_json::{json, Value};
 
 use crate::error::{Error, Result};
 use crate::text::harmless;
-use crate::view::{Kind, Row, View};
+use crate::view::{Counter, Kind, Row, View};
 
 /// A monitor serves one client at a time, and lets the others wait.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -177,6 +177,7 @@ impl Qmp {
         }
         let mut view = View::new(Kind::Vm, format!("{}:vcpu{index}", self.name), self.tsc_khz);
         view.vendor = self.vendor;
+        view.counted_by = Some(Counter::Kvm);
         view.counts_only = true;
         view.total = Row::named(self.vendor, abi::TOTAL);
         let last = exits.len().saturating_sub(1);

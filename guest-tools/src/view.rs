@@ -7,6 +7,7 @@ mod saved;
 mod time;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use exit_stats::abi::{self, State};
 use exit_stats::reason::Vendor;
@@ -46,6 +47,35 @@ pub enum Kind {
     Host,
 }
 
+/// Who counts the exits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counter {
+    /// KVM itself, with our series.
+    Kvm,
+    /// The module `vmx_exits`, beside a KVM that does not.
+    VmxExits,
+}
+
+impl Counter {
+    /// Its name for programs.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::VmxExits => "vmx_exits",
+        }
+    }
+}
+
+impl fmt::Display for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kvm => "KVM itself",
+            Self::VmxExits => "vmx_exits, beside KVM",
+        })
+    }
+}
+
 /// Whether a reason can occur.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,6 +108,9 @@ pub struct View {
     /// The VM's name, as far as there is one.
     #[serde(deserialize_with = "text::deserialize")]
     pub vm: String,
+    /// Who counted, as far as that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub counted_by: Option<Counter>,
     /// Whose exit reasons these are.
     #[serde(with = "VendorName", default)]
     pub vendor: Vendor,
@@ -137,6 +170,7 @@ impl View {
             format: FORMAT.into(),
             kind,
             vm,
+            counted_by: None,
             vendor: Vendor::default(),
             instance: None,
             vcpus: None,

@@ -171,7 +171,7 @@ impl Live for All<'_> {
 
 /// Shows all VMs, and one of them as long as it is chosen and runs.
 fn watch_all(host: &Host, interval: Duration, stop: &Signal) -> Result<()> {
-    let fleet = Fleet::new(vms::each(host)?.0, interval);
+    let fleet = Fleet::new(host.counted_by(), vms::each(host)?.0, interval);
     let mut all = All { fleet, host };
     loop {
         let Act::Open(vm) = watch(&mut all, stop)? else {

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use vmxscope::args::{Cli, Command};
 use vmxscope::host::{self, Host};
 use vmxscope::output::{Look, Output};
-use vmxscope::view::{Kind, View};
+use vmxscope::view::{Counter, Kind, View};
 use vmxscope::vms;
 
 fn machine() -> Machine {
@@ -109,12 +109,37 @@ fn what_counts_beside_kvm_is_found_as_well_and_named() {
         fs::rename(from.join("exit_stats_raw"), to.join("exit_stats_raw")).unwrap();
     }
     let beside = Host::open(&other.0, &machine()).unwrap();
-    assert_eq!(beside.counted_by(), "vmx_exits, beside KVM");
+    assert_eq!(beside.counted_by(), Counter::VmxExits);
     let vm = beside.find("web1").unwrap();
     assert_eq!((vm.vcpus, beside.vms().unwrap().len()), (2, 1));
     let folder = host("inside");
     let inside = Host::open(&folder.0, &machine()).unwrap();
-    assert_eq!(inside.counted_by(), "KVM itself");
+    assert_eq!(inside.counted_by(), Counter::Kvm);
+    for (root, words, symbol) in [
+        (&other.0, "Counted by vmx_exits, beside KVM.\n", "vmx_exits"),
+        (&folder.0, "Counted by KVM itself.\n", "kvm"),
+    ] {
+        let root = root.to_str().unwrap();
+        let printed = |words: &[&str]| {
+            let words = [words, &["--root", root]].concat();
+            common::printed(&machine(), &words)
+        };
+        for command in [
+            &["vms"][..],
+            &["exits", "--vm", "web1"],
+            &["exits", "--host"],
+        ] {
+            let text = printed(command);
+            assert!(text.ends_with(words), "{text}");
+        }
+        let of_vm = format!("vmxscope_source_info{{vm=\"web1\",source=\"{symbol}\"}} 1\n");
+        assert!(printed(&["vms", "--prometheus"]).contains(&of_vm));
+        let json = printed(&["exits", "--vm", "web1", "--json"]);
+        assert!(
+            json.contains(&format!("\"counted_by\": \"{symbol}\"")),
+            "{json}"
+        );
+    }
     let figures = |host: &Host| host.read(Some(&host.find("web1").unwrap())).unwrap().total;
     assert_eq!(figures(&beside), figures(&inside));
 }

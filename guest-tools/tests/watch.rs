@@ -15,6 +15,7 @@ use vmxscope::guest::{Guest, Wanted};
 use vmxscope::host::Host;
 use vmxscope::processor::Counted;
 use vmxscope::units;
+use vmxscope::view::Counter;
 use vmxscope::vms;
 use vmxscope::watch::{act, draw, Act, Fleet, Model};
 
@@ -233,7 +234,7 @@ fn all_vms_are_shown_by_rate_and_enter_opens_one() {
         let host = Host::open(&folder.0, &Machine::patched()).unwrap();
         vms::each(&host).unwrap().0
     };
-    let mut fleet = Fleet::new(of(), Duration::from_secs(1));
+    let mut fleet = Fleet::new(Counter::VmxExits, of(), Duration::from_secs(1));
     // In the next second the VM with the higher number has all the exits.
     let mut later = of();
     for ((_, view), (_, before)) in later.iter_mut().zip(of()) {
@@ -268,6 +269,8 @@ fn all_vms_are_shown_by_rate_and_enter_opens_one() {
     assert!(lines[3].contains("firecracker-977"), "{lines:#?}");
     // The second view is read a little after the first, by the clock of the test.
     assert!(lines[0].contains("2 VMs of this host"), "{lines:#?}");
+    let counter = "counted by vmx_exits, beside KVM";
+    assert!(lines[0].contains(counter), "{lines:#?}");
     let key = |code| KeyEvent::new(code, KeyModifiers::NONE);
     let opened = |act: Act| match act {
         Act::Open(vm) => vm.pid,
@@ -309,7 +312,9 @@ fn each_vcpu_is_shown_with_where_its_time_went_and_what_it_does() {
     let narrow = screen(&model, 40, 24);
     assert!(row(&narrow, "1").starts_with("1 0 0 "), "{narrow}");
     press(&mut model, "V");
-    assert!(screen(&model, 100, 24).contains("of time"));
+    let reasons = screen(&model, 100, 24);
+    assert!(reasons.contains("of time"));
+    assert!(reasons.contains("counted by KVM itself"), "{reasons}");
     std::fs::write(&file, "vcpu\tphase").unwrap();
     let error = host.vcpus(&vm).unwrap_err().to_string();
     assert!(

@@ -48,6 +48,8 @@ pub struct Interface {
     pub host_scope: bool,
     /// Whose exit reasons these are.
     pub vendor: Vendor,
+    /// The figures come from beside KVM and not from inside it.
+    pub beside: bool,
     /// Size of the reason table; the reader may know fewer or more.
     pub reasons: u32,
     /// Frequency of the clock of all cycles.
@@ -173,6 +175,7 @@ impl<T: CpuidReader> Reader<T> {
             layout,
             host_scope: eax & HOST_SCOPE != 0,
             vendor,
+            beside: eax & abi::BESIDE != 0,
             reasons: size.eax,
             tsc_khz: size.ebx,
             fields: size.ecx,

@@ -209,13 +209,12 @@ fn the_headers_inline_part_latches_the_basic_reason_and_the_level() {
         static struct exit_stats_vcpu v;
         int main(void)
         {
-            v.start = 7;
             v.latest = EXIT_STATS_OVER;
-            exit_stats_exit(&v, 0x8c00000a, 0);
-            if (v.latest != 10)
+            exit_stats_exit(&v, 0x8c00000a, 0, 7);
+            if ((u16)v.latest != 10 || v.latest >> 32 || v.start != 7)
                 return 1;
-            exit_stats_exit(&v, 0xffff, 1);
-            return v.latest != (0xffff | EXIT_STATS_FROM_L2) || v.start != 7;
+            exit_stats_exit(&v, 0xffff, 1, 8);
+            return v.latest != (0xffff | EXIT_STATS_FROM_L2) || v.start != 8;
         }"#;
     fs::write(build.dir.join("latch.c"), program).unwrap();
     let compiled = Command::new("cc")
@@ -237,11 +236,7 @@ fn the_headers_inline_part_latches_the_basic_reason_and_the_level() {
 #[test]
 fn what_differs_between_header_and_rust_does_not_compile() {
     let cases = [
-        (
-            "a wider argument",
-            "*v, u32 event",
-            "*v, u64 event",
-        ),
+        ("a wider argument", "*v, u32 event", "*v, u64 event"),
         (
             "an argument more",
             "void exit_stats_clear(struct exit_stats *dst)",

@@ -9,7 +9,7 @@ if [ ! -e $stats/exit_stats_raw ]; then
 	/usr/sbin/insmod /lab/modules/vmx_exits.ko || exit
 	stats=/sys/kernel/debug/vmx_exits
 fi
-for mode in work cpuid; do
+for mode in work cpuid cpuid-emulated cpuid-faulting; do
 	mkdir /out/$mode
 	echo 'hist:keys=exit_reason' >$trigger || exit
 	/lab/l3 $mode 100 "cp $stats/\$VM/exit_stats_* /out/$mode

@@ -14,7 +14,9 @@
  *             code that has none, which VMLAUNCH refuses without a VM exit
  *   cpuid     the guest asks for the leaves of the exit statistics, and for two
  *             that are there in any case, ROUNDS times, and each answer is
- *             printed; cpuid-intel and cpuid-amd tell it that vendor first
+ *             printed; cpuid-intel and cpuid-amd tell it that vendor first,
+ *             cpuid-emulated has KVM's emulator execute the instruction (if kvm has
+ *             force_emulation_prefix=1), and in cpuid-faulting it faults, at CPL 3
  *
  * COMMAND is run by the shell at the end, while the VM is still there, with the
  * VM's folder below debugfs' kvm/ in $VM.  What KVM_RUN returned is printed
@@ -35,6 +37,11 @@ static const uint8_t guest_code[] = {
 };
 
 static const uint8_t cpuid_code[] = { 0x0f, 0xa2, 0xf4 };	/* cpuid; hlt */
+
+/* The same behind KVM's prefix for what its emulator is to execute: ud2; .ascii "kvm" */
+static const uint8_t emulated_code[] = {
+	0x0f, 0x0b, 'k', 'v', 'm', 0x0f, 0xa2, 0xf4,
+};
 
 static const uint32_t leaves[] = {
 	0, 1, 0x4ffffff9, 0x4ffffffa, 0x4ffffffb, 0x4ffffffc, 0x4ffffffd, 0x4ffffffe, 0x4fffffff,
@@ -113,6 +120,31 @@ static void set_cpuid(int kvm, const char *vendor)
 		memcpy(&entry->ecx, vendor + 8, 4);
 	}
 	call(vcpu, KVM_SET_CPUID2, &cpuid, "KVM_SET_CPUID2");
+}
+
+/*
+ * From CPL 3 CPUID raises #GP (MSR_MISC_FEATURES_ENABLES).  There is no IDT, so that
+ * KVM_RUN returns with a shutdown and the registers as they were.
+ */
+static void set_cpuid_faulting(void)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = { .head.nmsrs = 1, .entry = { .index = 0x140, .data = 1 } };
+	struct kvm_sregs sregs;
+
+	call(vcpu, KVM_GET_SREGS, &sregs, "KVM_GET_SREGS");
+	protected_mode(&sregs);
+	sregs.cs.selector |= 3;
+	sregs.cs.dpl = 3;
+	sregs.ds.selector |= 3;
+	sregs.ds.dpl = 3;
+	sregs.es = sregs.fs = sregs.gs = sregs.ss = sregs.ds;
+	sregs.idt.limit = 0;
+	call(vcpu, KVM_SET_SREGS, &sregs, "KVM_SET_SREGS");
+	if (call(vcpu, KVM_SET_MSRS, &msrs, "KVM_SET_MSRS") != 1)
+		errx(70, "CPUID faulting cannot be turned on");
 }
 
 static void ask(uint32_t leaf, uint32_t subleaf)
@@ -194,16 +226,18 @@ int main(int argc, char **argv)
 	unsigned long long last = 0, now;
 	unsigned long rounds, times = 0;
 	struct kvm_run *run;
-	int fails, asks, reason = -1;
+	int fails, asks, emulated, reason = -1;
 	struct vmm vmm;
 
 	if (argc < 3)
-		errx(64, "usage: l3 work|segment|state|control|cpuid[-VENDOR] ROUNDS [COMMAND]");
+		errx(64, "usage: l3 work|segment|state|control|cpuid[-HOW] ROUNDS [COMMAND]");
 	rounds = strtoul(argv[2], NULL, 0);
 	fails = !strcmp(argv[1], "state") || !strcmp(argv[1], "control");
 	asks = !strncmp(argv[1], "cpuid", 5);
+	emulated = !strcmp(argv[1], "cpuid-emulated");
 
-	vmm = asks ? make_vm(0, cpuid_code, sizeof(cpuid_code), 1) :
+	vmm = emulated ? make_vm(0, emulated_code, sizeof(emulated_code), 1) :
+	      asks ? make_vm(0, cpuid_code, sizeof(cpuid_code), 1) :
 		     make_vm(0, guest_code, sizeof(guest_code), 1);
 	vcpu = make_vcpu(&vmm, 0, &run);
 
@@ -211,6 +245,8 @@ int main(int argc, char **argv)
 		set_cpuid(vmm.kvm, !strcmp(argv[1], "cpuid-intel") ? "GenuineIntel" :
 			       !strcmp(argv[1], "cpuid-amd") ? "AuthenticAMD" : NULL);
 		set_state("work", 0);
+		if (!strcmp(argv[1], "cpuid-faulting"))
+			set_cpuid_faulting();
 		while (rounds--)
 			ask_all();
 		goto end;

@@ -13,7 +13,7 @@ use ratatui::Frame;
 use crate::host::Vm;
 use crate::table::{self, figures, words, Column};
 use crate::units::grouped;
-use crate::view::View;
+use crate::view::{Counter, View};
 use crate::watch::grid::grid;
 use crate::watch::keys::Act;
 
@@ -68,6 +68,7 @@ impl Member {
 #[derive(Debug, Clone)]
 pub struct Fleet {
     interval: Duration,
+    counted_by: Counter,
     members: Vec<Member>,
     /// The VM that is marked, by its process; the first until one is chosen.
     chosen: Option<u32>,
@@ -75,9 +76,10 @@ pub struct Fleet {
 
 impl Fleet {
     /// Begins with what there is now.
-    pub fn new(vms: Vec<(Vm, View)>, interval: Duration) -> Self {
+    pub fn new(counted_by: Counter, vms: Vec<(Vm, View)>, interval: Duration) -> Self {
         let mut fleet = Self {
             interval,
+            counted_by,
             members: Vec::new(),
             chosen: None,
         };
@@ -146,9 +148,10 @@ impl Fleet {
         .areas(frame.area());
         let rate: f64 = self.members.iter().map(Member::rate).sum();
         let text = format!(
-            "vmxscope  {} VMs of this host  {} exits/s",
+            "vmxscope  {} VMs of this host  {} exits/s  counted by {}",
             self.members.len(),
-            grouped(rate.round() as u64)
+            grouped(rate.round() as u64),
+            self.counted_by
         );
         frame.render_widget(Paragraph::new(text).style(bold), head);
         let rows: Vec<Vec<String>> = self.members.iter().map(Member::cells).collect();

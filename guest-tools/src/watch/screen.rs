@@ -11,7 +11,7 @@ use ratatui::Frame;
 use crate::args::Sort;
 use crate::table::{self, figures, words, Column};
 use crate::units::{grouped, percent, time};
-use crate::view::Bucket;
+use crate::view::{Bucket, Kind};
 use crate::watch::keys::HELP;
 use crate::watch::model::{Line as Reason, Model};
 
@@ -94,6 +94,9 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, model: &Model) {
         ));
     }
     let mut second = format!("{} exits counted", grouped(model.added().total.exits));
+    if let Some(counter) = view.counted_by.filter(|_| view.kind != Kind::Guest) {
+        second += &format!(" by {counter}");
+    }
     if model.own_rate() > 0.0 {
         second += &format!(", {}/s by this program", whole(model.own_rate()));
     }
