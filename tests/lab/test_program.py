@@ -54,7 +54,7 @@ def metrics(text: str) -> dict[tuple[str, str, str], float]:
     found: dict[tuple[str, str, str], float] = {}
     for line in text.splitlines():
         if line.startswith("#"):
-            assert re.fullmatch(r"# (HELP \w+ .+|TYPE \w+ (counter|histogram))", line), line
+            assert re.fullmatch(r"# (HELP \w+ .+|TYPE \w+ (counter|gauge|histogram))", line), line
             continue
         match = re.fullmatch(r'(\w+)\{((?:\w+="[^"]*",?)+)\} (\S+)', line)
         assert match, line
