@@ -66,8 +66,8 @@
 #define EXIT_STATS_IN_USER 3
 
 /* Flags of a vCPU's latest exit. */
-#define EXIT_STATS_FROM_L2 0x10000	/* it was taken from a nested guest */
-#define EXIT_STATS_OVER 0x1000000	/* it has been handled, or there was none */
+#define EXIT_STATS_FROM_L2 0x100000000	/* it was taken from a nested guest */
+#define EXIT_STATS_OVER 0x8000000000000000	/* it has been handled, or there was none */
 
 /* Leaves of the guest interface, and the bit of a selector that asks the snapshot. */
 #define EXIT_STATS_FIRST_LEAF 0x4ffffffa
@@ -114,13 +114,14 @@ struct exit_stats {
  * no pointer to it.  Valid when zeroed.
  */
 struct exit_stats_vcpu {
-	u64 start;		/* TSC at the latest exit; C writes it */
+	u64 start;		/* TSC at the latest exit */
 	u64 mark;		/* until when all time is accounted for */
 	u64 since;		/* when what interrupts the phase began, or 0 */
 	u64 first;		/* when the guest was first entered */
-	u32 latest;		/* number of the latest exit, and its flags */
-	u32 phase;		/* EXIT_STATS_NEW and so on */
+	u64 latest;		/* number of the latest exit in 15:0, and flags */
 	struct exit_stats *set;	/* NULL if nothing is counted */
+	u32 phase;		/* EXIT_STATS_NEW and so on */
+	u32 reserved;
 };
 
 /* What the answers depend on besides the counters. */
@@ -166,15 +167,16 @@ static __always_inline u32 exit_stats_svm_number(u64 exit_code)
  */
 
 /*
- * A hardware VM exit happened, at v->start.  Latches what the handler may
- * change: call it once an exit, before anything that may change the reason or
- * switch between L1 and L2.  Bit 0 of @flags, of which 7:1 mean nothing, tells that
- * it is from L2.
+ * A hardware VM exit happened.  Latches what the handler may change: call it
+ * once an exit, before anything that may change the reason or switch between L1
+ * and L2.  Bits 31:16 of @reason do not count: VMX has flags there.  Bit 0 of
+ * @flags tells that it is from L2; 30:1 do not count.
  */
-static __always_inline void exit_stats_exit(struct exit_stats_vcpu *v, u32 reason, u32 flags)
+static __always_inline void exit_stats_exit(struct exit_stats_vcpu *v, u32 reason, u32 flags,
+					    u64 tsc)
 {
-	/* Bits 31:16 of VMX' exit reason are flags: bus lock, enclave mode, failed entry. */
-	v->latest = (u16)reason | flags << 16;
+	v->latest = reason | (u64)flags << 32;
+	v->start = tsc;
 }
 
 /*
@@ -217,7 +219,7 @@ u32 exit_stats_reason(u32 vendor, u32 n);
 /* Returns the slot of a number, its bit of @enabled; EXIT_STATS_SLOTS is none. */
 u32 exit_stats_slot(u32 reason);
 
-static_assert(sizeof(struct exit_stats_vcpu) == 48);
+static_assert(sizeof(struct exit_stats_vcpu) == 56);
 static_assert(sizeof(struct exit_stats) == 3456);
 static_assert(offsetof(struct exit_stats, row) == 256);
 static_assert(sizeof(struct exit_stats_hist) == 12800);

@@ -57,28 +57,27 @@ static inline u32 kvm_exit_stats_layout(void)
 }
 #endif
 
-/*
- * Read the clock at a VM exit.  Safe in noinstr code, so that it can come before
- * anything else is done for the exit, an NMI's handler included.
- */
-static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu)
+static __always_inline void __kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason)
 {
-	if (static_branch_likely(&kvm_exit_stats_key))
-		vcpu->exit_stats.start = rdtsc();
+	BUILD_BUG_ON((u64)HF_GUEST_MASK << 32 != EXIT_STATS_FROM_L2);
+
+	exit_stats_exit(&vcpu->exit_stats, reason, vcpu->arch.hflags, rdtsc());
 }
 
 /*
- * Latch the number of a hardware exit, flags included, and whether a nested
- * guest ran: the handler may change both.  kvm_exit_stats_handled() counts.
+ * A hardware exit: read the clock, and latch the number, flags included, and
+ * whether a nested guest ran, which the handler may change.  Safe in noinstr
+ * code, so that it can come before anything else is done for the exit, an NMI's
+ * handler included.  kvm_exit_stats_handled() counts.
+ *
+ * A macro, so that @reason is read with the key on only; READ_ONCE() it, or the
+ * compiler reads it for all uses.
  */
-static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason)
-{
-	BUILD_BUG_ON(HF_GUEST_MASK << 16 != EXIT_STATS_FROM_L2);
-
-	/* Read once, or the compiler reads it for all uses, and with the key off too. */
-	if (static_branch_likely(&kvm_exit_stats_key))
-		exit_stats_exit(&vcpu->exit_stats, reason, READ_ONCE(vcpu->arch.hflags));
-}
+#define kvm_exit_stats_exit(vcpu, reason)				\
+do {									\
+	if (static_branch_likely(&kvm_exit_stats_key))			\
+		__kvm_exit_stats_exit(vcpu, reason);			\
+} while (0)
 
 /*
  * The latest exit has been handled: when the exit handler has returned, and
@@ -130,8 +129,7 @@ static inline int kvm_exit_stats_enable_cap(struct kvm *kvm, u64 arg) { return -
 static inline void kvm_exit_stats_create_debugfs(struct dentry *dir) {}
 static inline void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm) {}
 
-static __always_inline void kvm_exit_stats_stamp(struct kvm_vcpu *vcpu) {}
-static __always_inline void kvm_exit_stats_exit(struct kvm_vcpu *vcpu, u32 reason) {}
+#define kvm_exit_stats_exit(vcpu, reason) do { } while (0)
 static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 event) {}
 static __always_inline void kvm_exit_stats_before_entry(struct kvm_vcpu *vcpu) {}

@@ -117,7 +117,8 @@ static inline void exit_stats_show_vcpu(struct seq_file *m, int id,
 {
 	static const char *const phases[] = { "new", "guest", "blocked", "userspace", "handling" };
 	u64 start = READ_ONCE(v->start), mark = READ_ONCE(v->mark), since = READ_ONCE(v->since);
-	u32 phase = READ_ONCE(v->phase), latest = READ_ONCE(v->latest);
+	u64 latest = READ_ONCE(v->latest);
+	u32 phase = READ_ONCE(v->phase);
 
 	/* An exit that has been handled is before the mark. */
 	if (phase == EXIT_STATS_RUNNING && (s64)(start - mark) > 0)

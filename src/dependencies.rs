@@ -6,7 +6,7 @@
 //! plain MSR; what may be 1 is the same in the TRUE one.
 
 use crate::msr::{Control, Msr};
-use crate::tables::{exit, pin, primary, secondary, vmfunc};
+use crate::tables::{entry, exit, pin, primary, secondary, vmfunc};
 
 /// A control of one control field.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +51,8 @@ pub const DEPENDENCIES: &[Dependency] = dependencies! {
     secondary::MSR MODE_BASED_EXECUTE => secondary::MSR ENABLE_EPT;
     secondary::MSR SUB_PAGE_WRITE => secondary::MSR ENABLE_EPT;
     secondary::MSR ENABLE_PML => secondary::MSR ENABLE_EPT;
+    secondary::MSR PT_GUEST_PHYSICAL
+        => secondary::MSR ENABLE_EPT, entry::PLAIN LOAD_RTIT, exit::PLAIN CLEAR_RTIT;
     vmfunc::MSR EPTP_SWITCHING => secondary::MSR ENABLE_EPT;
     exit::PLAIN SAVE_PREEMPTION_TIMER => pin::PLAIN PREEMPTION_TIMER;
 };

@@ -247,3 +247,47 @@ pub(crate) const fn bits(numbers: &[u8]) -> u64 {
     }
     mask
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn control(bit: u8) -> Control {
+        Control {
+            bit,
+            name: "one",
+            linux: None,
+        }
+    }
+
+    fn field(high: u8, low: u8, shown: Shown) -> Field {
+        Field {
+            low,
+            high,
+            name: "one",
+            shown,
+            linux: None,
+        }
+    }
+
+    #[test]
+    fn bad_tables_of_controls_are_found() {
+        let sound = |bits: [u8; 3], width| controls_are_sound(&bits.map(control), width);
+        assert!(sound([0, 1, 31], 32));
+        assert!(!sound([0, 1, 32], 32), "wider than the control field");
+        assert!(!sound([0, 3, 3], 32), "a bit twice");
+        assert!(!sound([0, 3, 2], 32), "not ascending");
+    }
+
+    #[test]
+    fn bad_tables_of_fields_are_found() {
+        let sound = |fields: [Field; 2]| fields_are_sound(&fields);
+        let flag = || field(4, 4, Shown::Flag);
+        assert!(sound([flag(), field(63, 5, Shown::Hex)]));
+        assert!(!sound([flag(), field(64, 5, Shown::Hex)]), "past bit 63");
+        assert!(!sound([flag(), field(9, 4, Shown::Hex)]), "overlapping");
+        assert!(!sound([flag(), field(5, 9, Shown::Hex)]), "upside down");
+        assert!(!sound([flag(), field(6, 5, Shown::Flag)]), "a wide flag");
+        assert!(!sound([flag(), field(5, 5, Shown::Hex)]), "a narrow number");
+    }
+}

@@ -201,9 +201,9 @@ const fn rule_looks_back(msr: &Msr) -> bool {
 
 /// How many of the sections speak of the MSR.
 #[allow(dead_code)] // Used by `const _`, which rustc 1.85 does not see.
-const fn mentions(index: u32) -> u32 {
+const fn mentions(index: u32, sections: &[Section]) -> u32 {
     let mut count = 0u32;
-    let mut rest = SECTIONS;
+    let mut rest = sections;
     while let [section, others @ ..] = rest {
         let (first, second) = section.msrs();
         if first.index == index {
@@ -220,10 +220,10 @@ const fn mentions(index: u32) -> u32 {
 }
 
 #[allow(dead_code)] // Used by `const _`, which rustc 1.85 does not see.
-const fn every_msr_is_in_one_section() -> bool {
-    let mut rest = MSRS;
+const fn each_is_in_one_section(msrs: &[Msr], sections: &[Section]) -> bool {
+    let mut rest = msrs;
     while let [msr, others @ ..] = rest {
-        if mentions(msr.index) != 1 {
+        if mentions(msr.index, sections) != 1 {
             return false;
         }
         rest = others;
@@ -234,8 +234,8 @@ const fn every_msr_is_in_one_section() -> bool {
 /// A TRUE MSR describes the same control field as its plain one: the same
 /// names, the same default1 class.
 #[allow(dead_code)] // Used by `const _`, which rustc 1.85 does not see.
-const fn forms_agree() -> bool {
-    let mut rest = SECTIONS;
+const fn forms_agree(sections: &[Section]) -> bool {
+    let mut rest = sections;
     while let [section, others @ ..] = rest {
         if let Section::Controls {
             plain,
@@ -254,5 +254,35 @@ const fn forms_agree() -> bool {
 }
 
 const _: () = assert!(in_order(MSRS));
-const _: () = assert!(every_msr_is_in_one_section());
-const _: () = assert!(forms_agree());
+const _: () = assert!(each_is_in_one_section(MSRS, SECTIONS));
+const _: () = assert!(forms_agree(SECTIONS));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_tables_of_msrs_are_found() {
+        assert!(in_order(&[pin::PLAIN, primary::PLAIN, secondary::MSR]));
+        assert!(!in_order(&[pin::PLAIN, pin::PLAIN]), "a number twice");
+        assert!(!in_order(&[primary::PLAIN, pin::PLAIN]), "not ascending");
+        let early = Msr {
+            index: primary::PLAIN.index,
+            ..secondary::MSR
+        };
+        assert!(!in_order(&[early]), "a rule that names its own MSR");
+    }
+
+    #[test]
+    fn bad_sections_are_found() {
+        let whole = [pair(&pin::PLAIN, &pin::TRUE), single(&secondary::MSR)];
+        let msrs = [pin::PLAIN, secondary::MSR, pin::TRUE];
+        assert!(each_is_in_one_section(&msrs, &whole));
+        assert!(!each_is_in_one_section(&msrs, &whole[..1]), "one in none");
+        let twice = [pair(&pin::PLAIN, &pin::TRUE), single(&pin::PLAIN)];
+        assert!(!each_is_in_one_section(&msrs[..1], &twice), "one in two");
+        assert!(forms_agree(&whole));
+        let mixed = [pair(&pin::PLAIN, &primary::TRUE)];
+        assert!(!forms_agree(&mixed), "the TRUE form of another");
+    }
+}

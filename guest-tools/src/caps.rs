@@ -8,6 +8,7 @@ pub mod json;
 pub mod known;
 pub mod kvm;
 pub mod live;
+pub mod models;
 pub mod need;
 pub mod parse;
 pub mod qemu;

@@ -56,6 +56,12 @@ fn what_is_four_times_as_much_is_marked_and_what_is_rare_is_not() {
     assert!(cell.starts_with('x') && cell.ends_with(" !"), "{cell}");
     assert!(words.contains("HLT x"), "{words}");
     assert!(!words.contains("Exception"), "{words}");
+    // A guest that does as much in five times the time has a fifth of it.
+    let slow = Machine::booted();
+    (0..20_000).for_each(|_| slow.exit(48, 6_000));
+    let (cell, words) = compared(&slow, &file, "HLT");
+    assert!(cell.starts_with("x0.") && cell.ends_with(" !"), "{cell}");
+    assert!(words.contains("HLT x0."), "{words}");
 }
 
 #[test]

@@ -97,22 +97,19 @@ fn watch(name: &str) -> (Terminal, Folder) {
     (Terminal::run(name, &command), folder)
 }
 
-#[test]
-fn keys_change_the_screen_and_q_gives_the_terminal_back() {
-    let (terminal, folder) = watch("keys");
-    terminal.until("web1");
-    // The VM goes on: 500 exits more by HLT.
+/// The VM goes on: so many exits more by HLT.
+fn halt(folder: &Folder, more: u64) {
     let file = folder.0.join("sys/kernel/debug/kvm/4211-14/exit_stats_raw");
     let text = std::fs::read_to_string(&file).unwrap();
-    let more = text
+    let text = text
         .lines()
         .map(|line| match line.split_once("\tHLT\t150\t") {
-            Some((number, rest)) => format!("{number}\tHLT\t650\t{rest}\n"),
+            Some((number, rest)) => format!("{number}\tHLT\t{}\t{rest}\n", 150 + more),
             None => match line.split_once("\tTOTAL\t") {
                 Some((number, rest)) => {
                     let (exits, rest) = rest.split_once('\t').unwrap();
                     let exits: u64 = exits.parse().unwrap();
-                    format!("{number}\tTOTAL\t{}\t{rest}\n", exits + 500)
+                    format!("{number}\tTOTAL\t{}\t{rest}\n", exits + more)
                 }
                 None => format!("{line}\n"),
             },
@@ -120,8 +117,15 @@ fn keys_change_the_screen_and_q_gives_the_terminal_back() {
         .collect::<String>();
     // At once, for the program reads it at any time.
     let beside = folder.0.join("beside");
-    std::fs::write(&beside, more).unwrap();
+    std::fs::write(&beside, text).unwrap();
     std::fs::rename(&beside, &file).unwrap();
+}
+
+#[test]
+fn keys_change_the_screen_and_q_gives_the_terminal_back() {
+    let (terminal, folder) = watch("keys");
+    terminal.until("web1");
+    halt(&folder, 500);
     let screen = terminal.until("HLT");
     assert!(screen.contains("500"), "{screen}");
     terminal.keys(&["?"]);
@@ -138,6 +142,58 @@ fn keys_change_the_screen_and_q_gives_the_terminal_back() {
     terminal.tmux(&["resize-window", "-x", "80", "-y", "24"]);
     terminal.keys(&["Escape"]);
     terminal.until("HLT");
+    terminal.keys(&["q"]);
+    terminal.is_given_back("0");
+}
+
+#[test]
+fn what_is_far_off_a_baseline_is_marked_in_any_width() {
+    let folder = host("terminal-baseline");
+    let (program, root) = (env!("CARGO_BIN_EXE_vmxscope"), folder.0.display());
+    let normal = folder.0.join("normal.json");
+    let mut exits = Command::new(program);
+    exits.args(["exits", "--vm", "web1", "--json", "--root"]);
+    let saved = exits.arg(&folder.0).output().unwrap();
+    assert!(saved.status.success(), "{saved:?}");
+    std::fs::write(&normal, saved.stdout).unwrap();
+    let command = format!(
+        "{program} watch --interval 100ms --root {root} --vm web1 --baseline {}",
+        normal.display()
+    );
+    let terminal = Terminal::run("baseline", &command);
+    terminal.until("web1");
+    // So many that not all columns fit into 60.
+    halt(&folder, 5_000_000_000);
+    terminal.until("HLT");
+    // What tells that it was drawn anew: the bars reach far to the right, and the first
+    // column is left out.
+    let is_drawn = |width: &str, screen: &str| match width {
+        "200" => screen.lines().any(|line| line.chars().count() > 100),
+        _ => screen.lines().any(|line| line.starts_with("reason ")),
+    };
+    for width in ["200", "60"] {
+        terminal.tmux(&["resize-window", "-x", width, "-y", "24"]);
+        let deadline = Instant::now() + LIMIT;
+        let screen = loop {
+            let screen = terminal.until("none !");
+            if is_drawn(width, &screen) {
+                break screen;
+            }
+            assert!(Instant::now() < deadline, "it stays as wide: {screen}");
+        };
+        let head = screen
+            .lines()
+            .find(|line| line.contains("reason "))
+            .unwrap();
+        assert!(head.contains("  normal  "), "{screen}");
+        // After these exits it has none, where the baseline's has one in 29.
+        let row = screen.lines().find(|line| line.contains("HLT ")).unwrap();
+        assert!(
+            row.contains("  5,000,000,000  ") && row.contains("  none !  "),
+            "{screen}"
+        );
+    }
+    terminal.tmux(&["resize-window", "-x", "80", "-y", "24"]);
     terminal.keys(&["q"]);
     terminal.is_given_back("0");
 }

@@ -76,8 +76,7 @@ static void vmx_exits_on_vmx_exit(void *data, struct kvm_vcpu *vcpu)
 	if (unlikely(!v))
 		return;
 	asm volatile("vmread %1, %0" : "=r"(reason) : "r"(VMCS_EXIT_REASON + 0UL) : "cc");
-	v->start = tsc;
-	exit_stats_exit(v, reason, !!(vcpu->arch.hflags & HF_GUEST_MASK));
+	exit_stats_exit(v, reason, !!(vcpu->arch.hflags & HF_GUEST_MASK), tsc);
 }
 
 static void vmx_exits_on_svm_exit(void *data, struct kvm_vcpu *vcpu)
@@ -89,8 +88,8 @@ static void vmx_exits_on_svm_exit(void *data, struct kvm_vcpu *vcpu)
 	if (unlikely(!v))
 		return;
 	vmx_exits_svm_info(vcpu, &reason, &info, &info, &word, &word);
-	v->start = tsc;
-	exit_stats_exit(v, exit_stats_svm_number(reason), !!(vcpu->arch.hflags & HF_GUEST_MASK));
+	exit_stats_exit(v, exit_stats_svm_number(reason), !!(vcpu->arch.hflags & HF_GUEST_MASK),
+			tsc);
 }
 
 /* The vCPU sleeps or polls until it is entered again, or KVM_RUN returns. */

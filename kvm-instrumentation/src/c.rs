@@ -15,7 +15,7 @@ pub(crate) use crate::hist::Hist as exit_stats_hist;
 const _: () = {
     use core::mem::{offset_of, size_of};
 
-    assert!(size_of::<exit_stats_vcpu>() == 48);
+    assert!(size_of::<exit_stats_vcpu>() == 56);
     assert!(size_of::<exit_stats>() == 3456);
     assert!(offset_of!(exit_stats, rows) == 256);
     assert!(size_of::<exit_stats_hist>() == 12800);

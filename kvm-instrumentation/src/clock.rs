@@ -46,12 +46,14 @@ pub struct Vcpu {
     pub(crate) since: AtomicU64,
     /// When the guest was first entered.
     pub(crate) first: AtomicU64,
-    /// The number of the latest exit in bits 15:0, and flags.
-    pub(crate) latest: AtomicU32,
-    /// One of [`phase`].
-    pub(crate) phase: AtomicU32,
+    /// The number of the latest exit in bits 15:0, and flags. Bits 31:16 are of VMX: bus
+    /// lock, enclave mode, failed entry.
+    pub(crate) latest: AtomicU64,
     /// The counters, or null.
     pub(crate) set: AtomicPtr<Set>,
+    /// One of [`phase`].
+    pub(crate) phase: AtomicU32,
+    pub(crate) reserved: u32,
 }
 
 /// What a vCPU does.
@@ -67,9 +69,9 @@ pub mod phase {
 }
 
 /// Flag of the latest exit: it was taken from a nested guest.
-pub const FROM_L2: u32 = 1 << 16;
+pub const FROM_L2: u64 = 1 << 32;
 /// Flag of the latest exit: it has been handled, or there was none.
-pub const OVER: u32 = 1 << 24;
+pub const OVER: u64 = 1 << 63;
 
 /// A rarer event; see `exit_stats_event()` in the header.
 pub mod event {
@@ -119,7 +121,7 @@ impl Vcpu {
         if latest & OVER != 0 {
             return;
         }
-        let row = set.row_of(latest & 0xffff);
+        let row = set.row_of(latest as u32 & 0xffff);
         self.count(tsc, set, hist, row);
         if let Some(row) = set.rows.get(row).filter(|_| latest & FROM_L2 != 0) {
             add(&row[L2], 1);
@@ -133,7 +135,7 @@ impl Vcpu {
         let (guest, cycles) = (start.wrapping_sub(mark), tsc.wrapping_sub(start));
         // One that is negative, or no cycles, makes this so, too.
         if ((guest | cycles.wrapping_sub(1)) as i64) < 0 {
-            return set.count_untimed(row);
+            return count_untimed(set, row);
         }
         let Some(counters) = set.rows.get(row) else {
             return;
@@ -159,11 +161,11 @@ impl Vcpu {
             self.phase.store(phase, Relaxed);
         };
         // What comes after this is no exit's doing, so it is BEYOND's.
-        let none = || self.latest.store(abi::BEYOND | OVER, Relaxed);
+        let none = || self.latest.store(abi::BEYOND as u64 | OVER, Relaxed);
         match (event, phase) {
             (ENTRY_FAILED | ENTRY_EMULATED, _) => {
-                let failed = event == ENTRY_FAILED;
-                add(if failed { &to.set.failed } else { &to.set.emulated }, 1);
+                let entries = [&to.set.failed, &to.set.emulated];
+                add(entries[usize::from(event == ENTRY_EMULATED)], 1);
                 none();
             }
             (STOP_BEGIN, RUNNING) => {
@@ -196,7 +198,7 @@ impl Vcpu {
 
     /// Returns the row of the latest exit.
     fn row(&self, set: &Set) -> usize {
-        set.row_of(self.latest.load(Relaxed) & 0xffff)
+        set.row_of(self.latest.load(Relaxed) as u32 & 0xffff)
     }
 
     /// Ends what interrupted the phase, and charges it to an account of the latest exit.
@@ -217,14 +219,12 @@ impl Vcpu {
     }
 }
 
-impl Set {
-    /// Counts an exit that has no time.
-    #[cold]
-    #[inline(never)]
-    fn count_untimed(&self, row: usize) {
-        if let Some(row) = self.rows.get(row) {
-            add(&row[EXITS], 1);
-            add(&row[DROPPED], 1);
-        }
+/// Counts an exit that has no time.
+#[cold]
+#[inline(never)]
+fn count_untimed(set: &Set, row: usize) {
+    if let Some(row) = set.rows.get(row) {
+        add(&row[EXITS], 1);
+        add(&row[DROPPED], 1);
     }
 }

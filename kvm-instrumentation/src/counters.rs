@@ -54,8 +54,10 @@ const BUCKETS: usize = WORDS;
 /// All words of a row.
 const ALL: usize = WORDS + hist::WORDS;
 
-/// How often a row is copied until it holds whole exits only. A copy takes some 50 ns.
-const ATTEMPTS: usize = 8;
+/// How often a row is copied at most. A copy takes some 50 ns.
+const ATTEMPTS: usize = 64;
+/// After how many copies one exit whose time is missing is let pass.
+const PATIENCE: usize = 8;
 
 /// A set of counters, a vCPU's or a snapshot. One that is zero has to be cleared first.
 #[derive(Debug)]
@@ -207,17 +209,18 @@ impl<'a> View<'a> {
     /// Copies a row while another thread may be adding to it.
     ///
     /// It is read against the order in which it is written, so that the copy never has
-    /// more times than exits. If it has fewer, an exit was being added: it is copied
-    /// again, and taken as it is if that goes on, because its writer was interrupted.
+    /// more times than exits. If it has fewer, exits were being added: it is copied again.
+    /// If one is missing all the while, its writer was interrupted, and it is let pass.
     fn line(self, row: usize) -> [u64; ALL] {
         let mut line = [0; ALL];
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             for (word, value) in line.iter_mut().enumerate().rev() {
                 *value = self.cell(row, word).map_or(0, |cell| cell.load(Acquire));
             }
             let buckets = line.iter().skip(BUCKETS).take(abi::BUCKETS as usize);
             let timed = buckets.fold(0u64, |sum, n| sum.wrapping_add(*n));
-            if self.hist.is_none() || timed == line[EXITS].wrapping_sub(line[DROPPED]) {
+            let missing = line[EXITS].wrapping_sub(line[DROPPED]).wrapping_sub(timed);
+            if self.hist.is_none() || missing == 0 || (missing == 1 && attempt >= PATIENCE) {
                 break;
             }
         }

@@ -60,8 +60,8 @@ fn record_rare(row: &Row, cycles: u64) {
         row[BASE].store(min.wrapping_neg(), Relaxed);
         row[SPREAD].store(max.min(LONG.wrapping_sub(1)).wrapping_sub(min), Relaxed);
     }
-    let bucket = cycles.checked_ilog2().unwrap_or(0).min(abi::BUCKETS.wrapping_sub(1));
-    if let Some(bucket) = row.get(bucket as usize) {
+    let bucket = cycles.min(LONG.wrapping_sub(1)).checked_ilog2();
+    if let Some(bucket) = row.get(bucket.unwrap_or(0) as usize) {
         add(bucket, 1);
     }
 }

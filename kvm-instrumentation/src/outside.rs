@@ -36,9 +36,10 @@ impl Default for Vcpu {
             mark: AtomicU64::new(0),
             since: AtomicU64::new(0),
             first: AtomicU64::new(0),
-            latest: AtomicU32::new(0),
-            phase: AtomicU32::new(phase::NEW),
+            latest: AtomicU64::new(0),
             set: AtomicPtr::new(core::ptr::null_mut()),
+            phase: AtomicU32::new(phase::NEW),
+            reserved: 0,
         }
     }
 }
@@ -56,14 +57,16 @@ impl Vcpu {
     pub fn exit(&self, reason: u32, l2: bool, tsc: u64) {
         self.start.store(tsc, Relaxed);
         let flag = if l2 { FROM_L2 } else { 0 };
-        // Bits 31:16 are flags: bus lock, enclave mode, failed entry.
-        self.latest.store(reason & 0xffff | flag, Relaxed);
+        self.latest.store(u64::from(reason) | flag, Relaxed);
     }
 
     /// Counts in this set, and with these histograms, which both outlive it.
     pub fn count_in(&self, set: &Set, hist: Option<&Hist>) {
         let null = core::ptr::null_mut;
-        set.hist.store(hist.map_or_else(null, |hist| core::ptr::from_ref(hist).cast_mut()), Relaxed);
+        set.hist.store(
+            hist.map_or_else(null, |hist| core::ptr::from_ref(hist).cast_mut()),
+            Relaxed,
+        );
         self.set.store(core::ptr::from_ref(set).cast_mut(), Relaxed);
     }
 

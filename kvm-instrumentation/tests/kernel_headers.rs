@@ -3,8 +3,7 @@
 //! The exit reasons against the kernel's: every number that asm/vmx.h and asm/svm.h have
 //! for userspace is in the table of its vendor, under the same name.
 //!
-//! VMXSCOPE_KERNEL_TREES names kernel source trees, separated by colons. `make test` sets
-//! it; where it is not set at all this says that it was not run.
+//! VMXSCOPE_KERNEL_TREES names kernel source trees, separated by colons; `make test` sets it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -68,12 +67,10 @@ fn check(tree: &Path, vendor: Vendor, header: &str, prefix: &str, at_least: usiz
 }
 
 #[test]
+#[ignore = "it needs kernel source trees: `make test` runs it"]
 fn every_reason_has_the_number_and_the_name_of_the_kernels_headers() {
-    let Ok(trees) = std::env::var("VMXSCOPE_KERNEL_TREES") else {
-        println!("NOT RUN: VMXSCOPE_KERNEL_TREES names no kernel source tree");
-        return;
-    };
-    assert!(!trees.is_empty(), "VMXSCOPE_KERNEL_TREES is empty");
+    let trees = std::env::var("VMXSCOPE_KERNEL_TREES");
+    let trees = trees.expect("VMXSCOPE_KERNEL_TREES names kernel source trees");
     for tree in trees.split(':').map(Path::new) {
         check(tree, Vendor::Vmx, "vmx.h", "EXIT_REASON_", 60);
         check(tree, Vendor::Svm, "svm.h", "SVM_EXIT_", 60);

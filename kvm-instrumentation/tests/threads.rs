@@ -3,7 +3,7 @@
 
 mod vm;
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::thread;
 
 use exit_stats::abi::{self, BUCKET, CYCLES, DROPPED, EXITS, L2};
@@ -21,7 +21,8 @@ impl Drop for Ends<'_> {
 
 /// A time whose multiples have no half of 32 bits in common with their neighbours.
 const LONG: u64 = 0x1_0000_0001 * 0xff;
-const TOTAL: u64 = 4_000_000;
+const LEAST: u64 = 4_000_000;
+const ROUNDS: u32 = 20;
 
 fn numbers() -> Vec<u32> {
     let some = reason::all().step_by(2).map(|r| r.number.into());
@@ -36,15 +37,25 @@ fn readers_see_whole_words_that_only_grow_and_snapshots_that_add_up() {
         let number = numbers[n as usize % numbers.len()];
         vcpu.exit(number, n % 2 == 0, n * (LONG + 1) + 1, LONG);
     };
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
+    let (done, rounds) = (AtomicBool::new(false), AtomicU32::new(0));
+    // They write until they have been read often enough meanwhile.
+    let write = |vcpu: &Counted| {
+        let mut n = 0;
+        while (n < LEAST || rounds.load(SeqCst) < ROUNDS) && !done.load(SeqCst) {
+            record(vcpu, n);
+            n += 1;
+        }
+        n
+    };
+    let written: Vec<u64> = thread::scope(|scope| {
         let writers: Vec<_> = vcpus
             .iter()
-            .map(|vcpu| scope.spawn(|| (0..TOTAL).for_each(|n| record(vcpu, n))))
+            .map(|vcpu| scope.spawn(|| write(vcpu)))
             .collect();
-        let reader = scope.spawn(|| {
-            let (mut last, mut rounds) = ([0, 0], 0);
-            while !done.load(SeqCst) || rounds == 0 {
+        scope.spawn(|| {
+            let _ends = Ends(&done);
+            let mut last = [0, 0];
+            while !done.load(SeqCst) {
                 for vcpu in &vcpus {
                     let cycles = vcpu.value(10, CYCLES).unwrap();
                     assert_eq!(cycles % LONG, 0, "torn: {cycles:#x}");
@@ -62,20 +73,18 @@ fn readers_see_whole_words_that_only_grow_and_snapshots_that_add_up() {
                 assert_eq!(total[1] % LONG, 0, "torn");
                 assert!(total[0] >= last[0] && total[1] >= last[1], "went back");
                 last = total;
-                rounds += 1;
+                rounds.fetch_add(1, SeqCst);
             }
-            rounds
         });
-        writers
-            .into_iter()
-            .for_each(|writer| writer.join().unwrap());
+        let written = writers.into_iter().map(|writer| writer.join().unwrap());
+        let written = written.collect();
         done.store(true, SeqCst);
-        assert!(reader.join().unwrap() > 0);
+        written
     });
-    for vcpu in &vcpus {
+    for (vcpu, n) in vcpus.iter().zip(written) {
         assert_eq!(
             vcpu.fields(abi::TOTAL, [EXITS, CYCLES, L2]),
-            [TOTAL, TOTAL * LONG, TOTAL / 2]
+            [n, n * LONG, n.div_ceil(2)]
         );
     }
 }

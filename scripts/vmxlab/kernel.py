@@ -54,6 +54,12 @@ class Base:
     headers: Path
     key: str
 
+    @property
+    def arch_headers(self) -> Path:
+        """Where arch/x86/include lies: Debian has a package of what flavours share."""
+        common = self.headers.with_name(re.sub(r"-amd64$", "-common", self.headers.name))
+        return common if common.exists() else self.headers
+
 
 def names() -> list[str]:
     """All bases that there are by name."""

@@ -105,6 +105,14 @@ fn cpuid_is_read_as_the_sdm_has_it() {
     assert_eq!(identity.vendor.to_string(), "Shanghai");
     assert_eq!(identity.hypervisor.unwrap().to_string(), "Microsoft Hv");
     assert!(Signature(*b"CentaurHauls").has_vmx_cpus());
+    // An Intel CPU need not have it.
+    let old = |leaf: u32, _| match leaf {
+        0 => [1, word(b"Genu"), word(b"ntel"), word(b"ineI")],
+        _ => [0, 0, !(1 << 5), 0],
+    };
+    let identity = Identity::read(&old);
+    assert_eq!(identity.vendor.to_string(), "GenuineIntel");
+    assert!(!identity.vmx && identity.smx);
     // What the bit means on AMD is not VMX.
     let amd = |leaf: u32, _| match leaf {
         0 => [1, word(b"Auth"), word(b"cAMD"), word(b"enti")],

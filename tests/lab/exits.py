@@ -96,3 +96,20 @@ def without_its(log: str) -> str:
     It warns of them once, whichever module is loaded first.
     """
     return re.sub(r"CPA detected W\^X violation.*?end trace", "", log, flags=re.S)
+
+
+def shown_rows(text: str) -> dict[int, tuple[str, int]]:
+    """The name and the exits of each reason of a table that `vmxscope exits` printed."""
+    rows = re.findall(r"^ *(\d+)  (\S.*?)  +([\d,]+) +<?[\d.]+% ", text, re.M)
+    return {int(reason): (name, int(count.replace(",", ""))) for reason, name, count in rows}
+
+
+def check_shown(document: str, output: str) -> None:
+    """What a document shows is what is printed today, row by row: the same reasons, and
+    counts of the same order, for they differ a little from run to run."""
+    shown, printed = shown_rows(document), shown_rows(output)
+    assert len(shown) > 5
+    for reason, (name, count) in shown.items():
+        assert printed.get(reason, ("", 0))[0] == name, (reason, name, printed)
+        if count >= 100:
+            assert count / 2 < printed[reason][1] < count * 2, (name, count, printed[reason])

@@ -12,10 +12,10 @@ from vmxlab import kernel, module
 
 MODELS = ("penryn", "lynnfield", "arrandale", "sandybridge", "ivybridge", "haswell", "broadwell",
           "tigerlake")
-# (base, model, CPUs): every model on the default kernel, one on the other,
-# and one machine with two CPUs.
+# (base, model, CPUs): every model, and one machine with two CPUs. Debian's kernels have
+# a test of their own.
 MACHINES = [("small-6.12", model, 1) for model in MODELS]
-MACHINES += [("small-7.3", "haswell", 1), ("small-6.12", "broadwell", 2)]
+MACHINES += [("small-6.12", "broadwell", 2)]
 
 # busybox's shell would take its own insmod, which tries twice if it is refused.
 SCRIPT = """\

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exits import check_shown
 from vmxlab import REPO
 
 
@@ -39,9 +40,10 @@ def test_the_demo_ends_with_the_exits_of_the_nested_guest(demo: tuple[str, Path]
     guest = re.sub(r"\x1b\[[0-9;]*m", "", (out / "l2.console").read_text(encoding="utf-8"))
     for name in ("CPUID", "External interrupt", "WRMSR or WRMSRNS"):
         assert re.search(rf"^ *\d+ +{name} ", guest, re.M), guest
-    # The head line of the README's table is the program's own.
+    # The head line of the README's table is the program's own, and so are its rows.
     head = blocks("text")[1].splitlines()[0]
     assert head.split() in [line.split() for line in guest.splitlines()], guest
+    check_shown(blocks("text")[1], guest.split("VM exits while it ran")[0])
     assert re.search(r"^VM exits while it ran: dd .*\n(?:.*\n)+? +All exits .*\n", guest,
                      re.M), guest
     assert f"{out}/out/vmx_caps.log" in output

@@ -21,12 +21,12 @@ SINCE_NEHALEM = {40: "PAUSE", 52: "VMX-preemption timer expired"}
 # (base, model, CPUs, kvm-intel parameters). On Debian's own image KVM's modules are ours and
 # the rest of the kernel is not, so that a layout that only they know of shows there.
 CORE = [("small-6.12", "haswell", 1, "ept=1"), ("small-6.12", "haswell", 1, "ept=0"),
-        ("small-6.12", "haswell", 2, "ept=1"), ("small-7.3", "haswell", 1, "ept=1"),
+        ("small-6.12", "haswell", 2, "ept=1"), ("debian-7.3", "haswell", 1, "ept=1"),
         ("debian-6.12", "haswell", 1, "ept=1")]
 MATRIX = [("small-6.12", "penryn", 1, ""), ("small-6.12", "haswell", 2, "ept=0"),
           ("small-6.12", "broadwell", 1, ""), ("small-6.12", "tigerlake", 1, ""),
           ("small-7.3", "haswell", 1, "ept=0"), ("small-7.3", "haswell", 2, "ept=1"),
-          ("small-7.3", "penryn", 1, ""), ("debian-7.3", "haswell", 1, "ept=1")]
+          ("small-7.3", "penryn", 1, ""), ("small-7.3", "haswell", 1, "ept=1")]
 MACHINES = [pytest.param(*machine) for machine in CORE]
 MACHINES += [pytest.param(*machine, marks=pytest.mark.matrix) for machine in MATRIX]
 

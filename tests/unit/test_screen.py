@@ -6,11 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from vmxlab import REPO
-
-pytest.importorskip("rich", reason="no python3-rich, which draws the pictures of the documents")
 
 
 def shown(picture: str) -> str:

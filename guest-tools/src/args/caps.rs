@@ -130,10 +130,12 @@ What a file can be: vmxscope caps --help")]
 Examples:
   vmxscope caps need kvm-7.3               on this machine, as root
   vmxscope caps need jailhouse --from host.log
+  vmxscope caps need Haswell-v2 --from nested   can a guest be given that CPU model here?
 
-The exit status is 1 if something is missing that is required, and 3 if that is not told.")]
+A CPU model of QEMU's is meant with vmx=on, as in -cpu Haswell-v2,vmx=on. The exit status is 1 if
+something is missing that is required, and 3 if that is not told.")]
     Need {
-        /// kvm-6.12, kvm-7.3, xen, jailhouse, or a TOML file of your own
+        /// kvm-6.12, kvm-7.3, xen, jailhouse, a CPU model of QEMU's, or a TOML file of your own
         profile: PathBuf,
         /// Which machine.
         #[command(flatten)]

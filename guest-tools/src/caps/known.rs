@@ -197,6 +197,14 @@ impl Item {
         }
     }
 
+    /// Its bit, or its lowest one: in the control field or register, or in the MSR.
+    pub fn bit(&self) -> u8 {
+        match self {
+            Item::Control(_, control) => control.bit,
+            Item::Field(_, field) => field.low,
+        }
+    }
+
     /// The MSR by which it is named: the plain one of a pair.
     pub fn msr(&self) -> &'static Msr {
         match self {

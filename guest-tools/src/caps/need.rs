@@ -12,6 +12,7 @@ use vmx_caps::tables::{
 use crate::args::TableForm;
 use crate::caps::compare::{can_clear, can_set};
 use crate::caps::known::{Fact, Item, Known};
+use crate::caps::{models, qemu};
 use crate::error::{status, Error, Result};
 use crate::input;
 use crate::output::Output;
@@ -75,6 +76,8 @@ pub struct Profile {
     pub title: String,
     /// What.
     pub needs: Vec<(Need, Item)>,
+    /// The CPU model of QEMU's that it is of.
+    pub model: Option<&'static str>,
 }
 
 /// The profile of this name, or in this file.
@@ -85,10 +88,15 @@ pub fn profile(path: &Path) -> Result<Profile> {
     let name = &path.display().to_string();
     let is_file = name.contains('/') || name.ends_with(".toml") || name == input::DASH;
     if !is_file && !path.exists() {
+        if let Some(profile) = models::profile(name) {
+            return Ok(profile);
+        }
         let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
         return Err(Error::Usage(format!(
-            "no profile is called {name:?}: there are {}, and TOML files of your own",
-            names.join(", ")
+            "no profile is called {name:?}: there are {}, QEMU's CPU models {}, and TOML files of \
+             your own",
+            names.join(", "),
+            models::names().join(", ")
         )));
     }
     parse(&input::read(path)?, name)
@@ -136,6 +144,7 @@ pub fn parse(text: &str, file: &str) -> Result<Profile> {
     Ok(Profile {
         title: parsed.title.unwrap_or_else(|| file.into()),
         needs,
+        model: None,
     })
 }
 
@@ -240,11 +249,19 @@ pub fn run(profile: &Profile, known: &Known, form: &TableForm, out: &mut Output<
         .iter()
         .filter(|line| line.there == Some(true))
         .count();
-    writeln!(
-        out,
-        "{verdict} ({required} in all). It has {there} of {} that are optional.",
-        optional.len()
-    )?;
+    let rest = match optional.len() {
+        0 => String::new(),
+        all => format!(" It has {there} of {all} that are optional."),
+    };
+    writeln!(out, "{verdict} ({required} in all).{rest}")?;
+    if let Some(model) = profile.model.filter(|_| missing != 0) {
+        let needs = profile.needs.iter().zip(&lines);
+        let lacked = needs.filter(|(_, line)| line.there == Some(false));
+        let off: String = lacked
+            .filter_map(|((_, item), _)| Some(format!(",{}=off", qemu::name(item)?)))
+            .collect();
+        writeln!(out, "Without what it lacks: -cpu {model},vmx=on{off}")?;
+    }
     if lines.iter().any(|line| line.there.is_none()) {
         writeln!(
             out,

@@ -153,15 +153,20 @@ const NAMES: [Names; 9] = [
     (vmfunc::MSR.index, &[(0, "eptp-switching")]),
 ];
 
-/// The name of something in QEMU and in libvirt, if it has one.
+/// The name of something in QEMU, if it has one.
 pub fn name(item: &Item) -> Option<String> {
-    let bit = match item {
-        Item::Control(_, control) => control.bit,
-        Item::Field(_, field) => field.low,
-    };
     let (_, names) = NAMES.iter().find(|(index, _)| *index == item.msr().index)?;
-    let (_, name) = names.iter().find(|(named, _)| *named == bit)?;
+    let (_, name) = names.iter().find(|(named, _)| *named == item.bit())?;
     Some(format!("vmx-{name}"))
+}
+
+/// Libvirt's name, if it has one: QEMU's, but for two bits that QEMU misnames.
+fn libvirts_name(item: &Item) -> Option<String> {
+    match (item.msr().index == ept_vpid::MSR.index, item.bit()) {
+        (true, 41) => Some("vmx-invvpid-single-context".into()),
+        (true, 43) => Some("vmx-invvpid-single-context-noglobals".into()),
+        _ => name(item),
+    }
 }
 
 /// Whether a name is about a control being 0: of the default1 class that alone is a feature.
@@ -176,7 +181,7 @@ pub fn means_clear(item: &Item) -> bool {
 }
 
 /// What a machine has of all that has a name, as far as it is told.
-pub fn features(known: &Known) -> Vec<(String, bool)> {
+fn features(known: &Known, name: fn(&Item) -> Option<String>) -> Vec<(String, bool)> {
     let told = |item: Item| {
         let there = match means_clear(&item) {
             true => can_clear(&item, known),
@@ -196,7 +201,7 @@ pub fn option(known: &Known, out: &mut Output<'_>) -> Result<()> {
         true => format!(",{name}=on"),
         false => format!(",{name}=off"),
     };
-    let list: String = features(known).into_iter().map(on_or_off).collect();
+    let list: String = features(known, name).into_iter().map(on_or_off).collect();
     writeln!(out, "-cpu host,vmx=on{list}")
 }
 
@@ -204,7 +209,7 @@ pub fn option(known: &Known, out: &mut Output<'_>) -> Result<()> {
 pub fn xml(known: &Known, out: &mut Output<'_>) -> Result<()> {
     writeln!(out, "<cpu mode='host-model'>")?;
     writeln!(out, "  <feature policy='require' name='vmx'/>")?;
-    for (name, there) in features(known) {
+    for (name, there) in features(known, libvirts_name) {
         let policy = if there { "require" } else { "disable" };
         writeln!(out, "  <feature policy='{policy}' name='{name}'/>")?;
     }

@@ -8,10 +8,9 @@ use serde::Serialize;
 use crate::args::StatArgs;
 use crate::child::{Event, Events};
 use crate::error::Result;
-use crate::guest::Wanted;
 use crate::output::Output;
 use crate::source::Source;
-use crate::stat::added;
+use crate::stat::{added, WANTED};
 use crate::view::View;
 
 /// A reason in an interval.
@@ -30,6 +29,12 @@ struct Line<'a> {
     handling_seconds: Option<f64>,
     /// Exits by which this program itself read.
     own: u64,
+    /// The other times, in cycles; nothing where only exits and cycles are known.
+    blocked_cycles: Option<u64>,
+    userspace_cycles: Option<u64>,
+    scheduled_out_cycles: Option<u64>,
+    entry_cycles: Option<u64>,
+    guest_cycles: Option<u64>,
 }
 
 /// Prints until the command ends, the time is over, or a signal comes.
@@ -40,7 +45,7 @@ pub(super) fn run(
     interval: Duration,
     out: &mut Output<'_>,
 ) -> Result<u8> {
-    let mut before = source.read(Wanted::LEAST)?;
+    let mut before = source.read(WANTED)?;
     let command = args.commands().into_iter().next();
     let running = command.map(|words| events.start(&words)).transpose()?;
     let start = Instant::now();
@@ -63,7 +68,7 @@ pub(super) fn run(
             },
             None => over = end.is_some_and(|end| Instant::now() >= end),
         }
-        let (view, now) = (source.read(Wanted::LEAST)?, Instant::now());
+        let (view, now) = (source.read(WANTED)?, Instant::now());
         let (seconds, length) = (
             (now - start).as_secs_f64(),
             (now - last).as_secs_f64().max(1e-9),
@@ -81,6 +86,7 @@ pub(super) fn run(
 
 fn lines(added: &View, seconds: f64, interval: f64) -> Vec<Line<'_>> {
     let rows = added.reasons.iter().filter(|row| !row.is_empty());
+    let time = |cycles| (!added.counts_only).then_some(cycles);
     rows.map(|row| Line {
         seconds,
         interval,
@@ -92,6 +98,11 @@ fn lines(added: &View, seconds: f64, interval: f64) -> Vec<Line<'_>> {
         cycles: row.cycles,
         handling_seconds: added.seconds(row.cycles),
         own: added.own_of(row.reason),
+        blocked_cycles: time(row.blocked),
+        userspace_cycles: time(row.userspace),
+        scheduled_out_cycles: time(row.scheduled_out),
+        entry_cycles: time(row.entry),
+        guest_cycles: time(row.guest),
     })
     .collect()
 }

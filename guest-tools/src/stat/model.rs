@@ -57,8 +57,12 @@ pub(super) struct Line {
     pub net_cycles: f64,
     /// Handling cycles of all.
     pub cycles: f64,
-    pub blocked_cycles: f64,
-    pub userspace_cycles: f64,
+    /// The other times of all, in cycles; nothing where only exits and cycles are known.
+    pub blocked_cycles: Option<f64>,
+    pub userspace_cycles: Option<f64>,
+    pub scheduled_out_cycles: Option<f64>,
+    pub entry_cycles: Option<f64>,
+    pub guest_cycles: Option<f64>,
 }
 
 /// The smallest, the middle and the largest of some figures.
@@ -153,6 +157,8 @@ impl Stat {
         let average = |figure| mean(of(figure).into_iter());
         let own = |period: &Period| period.added.own_of(number) as f64;
         let (exits, cycles) = (average(|row| row.exits), average(|row| row.cycles));
+        let counts_only = self.runs.iter().any(|run| run.added.counts_only);
+        let time = |figure| (!counts_only).then(|| average(figure));
         let mean_own = mean(self.runs.iter().map(own));
         let idle = self.idle.as_ref().map_or(0.0, |idle| {
             let exits = row(idle).map_or(0, |row| row.exits) as f64;
@@ -175,8 +181,11 @@ impl Stat {
                 exits => cycles / exits * net,
             },
             cycles,
-            blocked_cycles: average(|row| row.blocked),
-            userspace_cycles: average(|row| row.userspace),
+            blocked_cycles: time(|row| row.blocked),
+            userspace_cycles: time(|row| row.userspace),
+            scheduled_out_cycles: time(|row| row.scheduled_out),
+            entry_cycles: time(|row| row.entry),
+            guest_cycles: time(|row| row.guest),
         }
         .timed(self)
     }

@@ -233,7 +233,7 @@ fn cells(stat: &Stat, line: &Line) -> Vec<String> {
             0.0 => "-".into(),
             exits => clock(line.cycles / exits),
         },
-        clock(line.userspace_cycles),
+        line.userspace_cycles.map_or("-".into(), clock),
     ]
 }
 

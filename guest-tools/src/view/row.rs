@@ -120,7 +120,17 @@ impl Row {
 
     /// Whether there is anything to show.
     pub fn is_empty(&self) -> bool {
-        self.exits == 0 && self.cycles == 0 && self.blocked == 0 && self.userspace == 0
+        let times = [
+            self.cycles,
+            self.blocked,
+            self.userspace,
+            self.scheduled_out,
+        ];
+        self.exits == 0
+            && times
+                .iter()
+                .chain([&self.entry, &self.guest])
+                .all(|&time| time == 0)
     }
 
     /// Cycles within which this share (0 to 1) of the exits was handled: the end of

@@ -53,7 +53,7 @@ type Regs = abi::Regs;
 same_layout! {
     exit_stats_vcpu = Vcpu {
         start = start, mark = mark, since = since, first = first, latest = latest,
-        phase = phase, set = set
+        set = set, phase = phase, reserved = reserved
     }
     exit_stats = Set {
         hist = hist, failed = failed, emulated = emulated, generation = generation,
