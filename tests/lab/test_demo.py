@@ -38,7 +38,7 @@ def test_the_demo_ends_with_the_exits_of_the_nested_guest(demo: tuple[str, Path]
     output, out = demo
     # On a terminal the program writes in colours.
     guest = re.sub(r"\x1b\[[0-9;]*m", "", (out / "l2.console").read_text(encoding="utf-8"))
-    for name in ("CPUID", "External interrupt", "EPT violation", "I/O instruction"):
+    for name in ("CPUID", "External interrupt", "WRMSR or WRMSRNS"):
         assert re.search(rf"^ *\d+ +{name} ", guest, re.M), guest
     # The head line of the README's table is the program's own, and so are its rows.
     head = blocks("text")[1].splitlines()[0]
