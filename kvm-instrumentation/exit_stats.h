@@ -83,6 +83,7 @@
 
 #define EXIT_STATS_ROWS 50
 #define EXIT_STATS_SLOTS 184
+#define EXIT_STATS_NO_ROW 0xff
 
 /*
  * The histograms of a set, a row each as in the set: the buckets, the complement
@@ -94,7 +95,8 @@ struct exit_stats_hist {
 } __aligned(64);
 
 /*
- * A set of counters: a vCPU's, or a sum of several.  A new one is zeroed, @hist and @vendor are set, and it is cleared.
+ * A set of counters: a vCPU's, or a sum of several.  A new one is zeroed, @hist and @vendor are set, and @map
+ * is filled with EXIT_STATS_NO_ROW.
  * Read figures by exit_stats_value(), which knows the rows.
  */
 struct exit_stats {

@@ -113,7 +113,7 @@ struct exit_stats *kvm_exit_stats_alloc(u32 vendor, bool hist, gfp_t gfp)
 
 	s->vendor = vendor;
 	s->hist = hist ? (void *)(s + 1) : NULL;
-	exit_stats_clear(s);
+	memset(s->map, EXIT_STATS_NO_ROW, sizeof(s->map));
 	return s;
 }
 

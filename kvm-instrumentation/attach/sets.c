@@ -41,7 +41,7 @@ struct exit_stats *vmx_exits_alloc(bool hist, gfp_t gfp)
 
 	s->vendor = vmx_exits_vendor;
 	s->hist = hist ? (void *)(s + 1) : NULL;
-	exit_stats_clear(s);
+	memset(s->map, EXIT_STATS_NO_ROW, sizeof(s->map));
 	return s;
 }
 

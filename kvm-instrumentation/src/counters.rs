@@ -59,7 +59,7 @@ const ATTEMPTS: usize = 64;
 /// After how many copies one exit whose time is missing is let pass.
 const PATIENCE: usize = 8;
 
-/// A set of counters, a vCPU's or a snapshot. One that is zero has to be cleared first.
+/// A set of counters, a vCPU's or a snapshot. A new one is zero but for its map.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Set {

@@ -10,7 +10,7 @@ from vmxlab import series
 # 6.12's name of each thing, and 7.3's.
 OTHER_NAMES = {
     "EXPORT_SYMBOL_GPL(": "EXPORT_SYMBOL_FOR_KVM_INTERNAL(",
-    "vmx->exit_reason.full": "vmx_get_exit_reason(vcpu).full",
+    "vmx->exit_reason.full": "vmx->vt.exit_reason.full",
     "7.37 KVM_CAP": "7.48 KVM_CAP",
     "TEST_GEN_PROGS_x86_64 ": "TEST_GEN_PROGS_x86 ",
 }

@@ -11,7 +11,7 @@ use core::mem::{align_of, offset_of, size_of};
 
 use crate::answer::Config;
 use crate::clock::{event, phase, Vcpu, FROM_L2, OVER};
-use crate::counters::{Set, ROWS, SLOTS};
+use crate::counters::{Set, NONE, ROWS, SLOTS};
 use crate::hist::Hist;
 use crate::vendor::Vendor;
 use crate::{abi, boundary, c};
@@ -79,6 +79,7 @@ same_number! {
     EXIT_STATS_SVM = Vendor::Svm;
     EXIT_STATS_ROWS = ROWS;
     EXIT_STATS_SLOTS = SLOTS;
+    EXIT_STATS_NO_ROW = NONE;
     EXIT_STATS_BUCKETS = abi::BUCKETS;
     EXIT_STATS_BEYOND = abi::BEYOND;
     EXIT_STATS_SVM_BUSY = 0xfff0;
