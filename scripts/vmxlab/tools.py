@@ -37,6 +37,7 @@ SETS = {
         *LAB, "rustfmt", "rust-clippy", "python3-pytest",
         "python3-pytest-xdist", "python3-pip", "mypy", "shellcheck", "tmux", "procps", "dpkg-dev",
         "perl", "apt", "mmdebstrap", "dkms", "chromium", "prometheus", "python3-rich",
+        "uuid-dev",
     ),
     "bench": (*LAB, "linux-perf", "valgrind"),
 }
