@@ -36,7 +36,7 @@ dmesg | sed -n 's/^.*vmx_caps: //p' >/out/caps
 L2 = """\
 echo runs >/dev/vport0p1
 until /lab/vmxscope exits >/dev/null 2>&1; do sleep 0.2; done
-/lab/vmxscope exits
+/lab/vmxscope exits | cat  # Without colours.
 """
 
 
