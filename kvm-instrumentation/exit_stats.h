@@ -95,8 +95,8 @@ struct exit_stats_hist {
 } __aligned(64);
 
 /*
- * A set of counters: a vCPU's, or a sum of several.  A new one is zeroed, @hist and @vendor are set, and @map
- * is filled with EXIT_STATS_NO_ROW.
+ * A set of counters: a vCPU's, or a sum of several.  A new one is zeroed, @hist
+ * and @vendor are set, and @map is filled with EXIT_STATS_NO_ROW.
  * Read figures by exit_stats_value(), which knows the rows.
  */
 struct exit_stats {

@@ -12,8 +12,6 @@
 
 #include <asm/exit_stats.h>
 
-struct dentry;
-
 #ifdef CONFIG_KVM_EXIT_STATS
 
 #include <linux/jump_label.h>
@@ -129,7 +127,7 @@ static inline int kvm_exit_stats_enable_cap(struct kvm *kvm, u64 arg) { return -
 static inline void kvm_exit_stats_create_debugfs(struct dentry *dir) {}
 static inline void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm) {}
 
-#define kvm_exit_stats_exit(vcpu, reason) do { } while (0)
+#define kvm_exit_stats_exit(vcpu, reason) do { (void)(vcpu); (void)sizeof(reason); } while (0)
 static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 event) {}
 static __always_inline void kvm_exit_stats_before_entry(struct kvm_vcpu *vcpu) {}

@@ -105,7 +105,8 @@ static inline void exit_stats_show_table(struct seq_file *m, const struct exit_s
 
 static inline void exit_stats_show_vcpu_header(struct seq_file *m)
 {
-	seq_puts(m, "vcpu\tphase\treason\tfrom_l2\tsince\tfirst\tmark\tnow\t" EXIT_STATS_COLUMNS "\n");
+	seq_puts(m, "vcpu\tphase\treason\tfrom_l2\tsince\tfirst\tmark\tnow\t"
+		    EXIT_STATS_COLUMNS "\n");
 }
 
 /*

@@ -62,7 +62,7 @@ round=0
 while [ $round -lt "$rounds" ]; do
 	rmmod vmx_exits || exit
 	load
-	if [ $((round % (rounds / 20))) = 0 ]; then
+	if [ $((round % (1 + rounds / 20))) = 0 ]; then
 		begin
 		sleep 0.3
 		end round-$round
