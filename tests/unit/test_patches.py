@@ -12,6 +12,7 @@ OTHER_NAMES = {
     "EXPORT_SYMBOL_GPL(": "EXPORT_SYMBOL_FOR_KVM_INTERNAL(",
     "vmx->exit_reason.full": "vmx->vt.exit_reason.full",
     "7.37 KVM_CAP": "7.48 KVM_CAP",
+    "kzalloc(sizeof(*all), ": "kzalloc_obj(*all, ",
     "TEST_GEN_PROGS_x86_64 ": "TEST_GEN_PROGS_x86 ",
 }
 # A line of 7.3's that diff shows as added, since it equals one that is.
