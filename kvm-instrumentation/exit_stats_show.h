@@ -54,7 +54,7 @@ static inline u64 exit_stats_since(const struct exit_stats *set, const struct ex
 
 	if (!base || field == EXIT_STATS_MIN || field == EXIT_STATS_MAX)
 		return value;
-	return value - exit_stats_value(base, reason, field);
+	return value - min(value, exit_stats_value(base, reason, field));
 }
 
 static inline void exit_stats_show_fields(struct seq_file *m, const struct exit_stats *set,
