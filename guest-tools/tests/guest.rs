@@ -162,28 +162,6 @@ fn without_memory_for_a_snapshot_the_figures_are_live_and_marked() {
 }
 
 #[test]
-fn a_saved_view_is_shown_as_it_was() {
-    let machine = Machine::booted();
-    let saved = printed(&machine, &["exits", "--json"]);
-    let file = std::env::temp_dir().join(format!("vmxscope-saved-{}", std::process::id()));
-    std::fs::write(&file, &saved).unwrap();
-    let file = file.to_str().unwrap();
-    assert_eq!(
-        printed(
-            &machine,
-            &["exits", "--from", file, "--json", "--sort=time"]
-        ),
-        saved
-    );
-    std::fs::write(file, "{\n\"format\": 5}").unwrap();
-    let (status, message) = failure(&machine, &["exits", "--from", file]);
-    assert_eq!(status, 4);
-    assert!(message.starts_with(&format!("{file}:2: ")), "{message}");
-    std::fs::remove_file(file).unwrap();
-    assert_eq!(failure(&machine, &["exits", "--from", file]).0, 4);
-}
-
-#[test]
 fn an_unknown_reason_or_cpu_is_a_wrong_command_line() {
     assert_eq!(failure(&Machine::booted(), &["exits", "--reason=35"]).0, 2);
     let (status, message) = failure(&Machine::booted(), &["exits", "--cpu=7"]);
@@ -306,32 +284,6 @@ fn what_cannot_occur_is_asked_for_once() {
     // After a migration it can: the sum tells.
     machine.exit(68, 1_000);
     assert_eq!(guest.read(wanted(false)).unwrap().row(68).unwrap().exits, 1);
-}
-
-#[test]
-fn what_was_saved_says_what_was_left_out_and_can_be_shown_again() {
-    let machine = Machine::booted();
-    let file = std::env::temp_dir().join(format!("vmxscope-saved-{}", std::process::id()));
-    let from = file.to_str().unwrap();
-    let saved = printed(&machine, &["exits", "--json", "-n", "1"]);
-    std::fs::write(&file, &saved).unwrap();
-    let text = printed(&machine, &["exits", "--from", from]);
-    assert!(
-        text.contains("1 of 9 reasons that occurred are shown."),
-        "{text}"
-    );
-    // And again: nothing is forgotten.
-    std::fs::write(
-        &file,
-        printed(&machine, &["exits", "--from", from, "--json"]),
-    )
-    .unwrap();
-    assert_eq!(printed(&machine, &["exits", "--from", from]), text);
-    // A list is what --per-vcpu saves.
-    std::fs::write(&file, format!("[{saved},{saved}]")).unwrap();
-    let text = printed(&machine, &["exits", "--from", from]);
-    assert_eq!(text.matches("model:\n").count(), 2, "{text}");
-    std::fs::remove_file(file).unwrap();
 }
 
 #[test]

@@ -110,6 +110,8 @@ def check_shown(document: str, output: str) -> None:
     shown, printed = shown_rows(document), shown_rows(output)
     assert len(shown) > 5
     for reason, (name, count) in shown.items():
+        if count < 10 and reason not in printed:
+            continue  # What is so rare may not occur.
         assert printed.get(reason, ("", 0))[0] == name, (reason, name, printed)
         if count >= 100:
             assert count / 2 < printed[reason][1] < count * 2, (name, count, printed[reason])

@@ -17,6 +17,7 @@ use crate::vendor::Vendor;
 use crate::{abi, boundary, c};
 
 /// The header's declaration and our function have one type.
+// SAFETY: nothing is called here: `unsafe` is part of that type.
 macro_rules! same_signature {
     ($($name:ident: fn($($argument:ty),*) -> $result:ty;)*) => {
         $(const _: [unsafe extern "C" fn($($argument),*) -> $result; 2] =
