@@ -67,10 +67,30 @@
 
 /* Flags of a vCPU's latest exit. */
 #define EXIT_STATS_FROM_L2 0x100000000	/* it was taken from a nested guest */
+#define EXIT_STATS_CAUSED 0x4000000000000000	/* @cause has what made it */
 #define EXIT_STATS_OVER 0x8000000000000000	/* it has been handled, or there was none */
 
+/* Words of an entry of the causes. */
+#define EXIT_STATS_CAUSE_ID 0	/* the reason in 31:0, and flags */
+#define EXIT_STATS_CAUSE_KEY 1
+#define EXIT_STATS_CAUSE_RIP 2
+#define EXIT_STATS_CAUSE_EXITS 3
+#define EXIT_STATS_CAUSE_CYCLES 4
+#define EXIT_STATS_CAUSE_ERROR 5
+
+/* The entry of what no entry holds. */
+#define EXIT_STATS_CAUSE_REST 0xffff
+
+/* Flags of a cause. */
+#define EXIT_STATS_CAUSE_HAS_KEY 0x100000000
+#define EXIT_STATS_CAUSE_HAS_RIP 0x200000000	/* the guest's instruction made it */
+#define EXIT_STATS_CAUSE_CPL3 0x400000000
+#define EXIT_STATS_CAUSE_L2 0x800000000
+
 /* Leaves of the guest interface, and the bit of a selector that asks the snapshot. */
-#define EXIT_STATS_FIRST_LEAF 0x4ffffffa
+#define EXIT_STATS_FIRST_LEAF 0x4ffffff9
+#define EXIT_STATS_CAUSES 0x4ffffff9
+#define EXIT_STATS_EXTENSION 0x4ffffffa
 #define EXIT_STATS_LAST_LEAF 0x4fffffff
 #define EXIT_STATS_OF_SNAPSHOT 0x80000000
 
@@ -84,6 +104,7 @@
 #define EXIT_STATS_ROWS 50
 #define EXIT_STATS_SLOTS 184
 #define EXIT_STATS_NO_ROW 0xff
+#define EXIT_STATS_CAUSE_ENTRIES 123
 
 /*
  * The histograms of a set, a row each as in the set: the buckets, the complement
@@ -95,8 +116,25 @@ struct exit_stats_hist {
 } __aligned(64);
 
 /*
- * A set of counters: a vCPU's, or a sum of several.  A new one is zeroed, @hist
- * and @vendor are set, and @map is filled with EXIT_STATS_NO_ROW.
+ * The causes of the exits: for each the reason, a key (which MSR, port or page) and
+ * the guest's instruction.  What there is no room for takes over the entry with the
+ * fewest exits.  A new one is zeroed but for @seeds and @capacity.
+ */
+struct exit_stats_causes {
+	u64 seeds[2];		/* random and odd numbers, which the guest does not know */
+	u64 used;
+	u64 missed;
+	u64 fewest;
+	u64 candidates[2];
+	u32 capacity;		/* of @entry: of a vCPU EXIT_STATS_CAUSE_ENTRIES, of a sum twice */
+	u32 reserved;
+	u8 first[256];
+	u64 entry[][8];
+} __aligned(64);
+
+/*
+ * A set of counters: a vCPU's, or a sum of several.  A new one is zeroed, @hist,
+ * @causes and @vendor are set, and @map is filled with EXIT_STATS_NO_ROW.
  * Read figures by exit_stats_value(), which knows the rows.
  */
 struct exit_stats {
@@ -104,9 +142,10 @@ struct exit_stats {
 	u64 failed;
 	u64 emulated;
 	u64 generation;		/* of a snapshot: how many times it was taken */
+	struct exit_stats_causes *causes;	/* or NULL */
 	u8 vendor;		/* EXIT_STATS_VMX or EXIT_STATS_SVM */
 	u8 used;
-	u8 reserved[38];
+	u8 reserved[30];
 	u8 map[EXIT_STATS_SLOTS];
 	u64 row[EXIT_STATS_ROWS][8];
 } __aligned(64);
@@ -124,6 +163,11 @@ struct exit_stats_vcpu {
 	struct exit_stats *set;	/* NULL if nothing is counted */
 	u32 phase;		/* EXIT_STATS_NEW and so on */
 	u32 reserved;
+	struct {
+		u64 flags;	/* EXIT_STATS_CAUSE_HAS_KEY and so on */
+		u64 key;
+		u64 rip;
+	} cause;		/* of the latest exit, with EXIT_STATS_CAUSED */
 };
 
 /* What the answers depend on besides the counters. */
@@ -136,7 +180,7 @@ struct exit_stats_config {
 	bool hist;
 	bool entry;
 	bool beside;		/* beside KVM, which keeps some of it to itself */
-	u8 reserved;
+	bool causes;
 };
 
 struct exit_stats_regs {
@@ -172,7 +216,7 @@ static __always_inline u32 exit_stats_svm_number(u64 exit_code)
  * A hardware VM exit happened.  Latches what the handler may change: call it
  * once an exit, before anything that may change the reason or switch between L1
  * and L2.  Bits 31:16 of @reason do not count: VMX has flags there.  Bit 0 of
- * @flags tells that it is from L2; 30:1 do not count.
+ * @flags tells that it is from L2; 29:1 do not count.
  */
 static __always_inline void exit_stats_exit(struct exit_stats_vcpu *v, u32 reason, u32 flags,
 					    u64 tsc)
@@ -182,11 +226,27 @@ static __always_inline void exit_stats_exit(struct exit_stats_vcpu *v, u32 reaso
 }
 
 /*
+ * What made the exit just latched, if the set keeps that.  The registers of the
+ * guest must still be those of the exit.
+ */
+static __always_inline void exit_stats_caused(struct exit_stats_vcpu *v, u64 flags, u64 key,
+					      u64 rip)
+{
+	v->cause.flags = flags;
+	v->cause.key = key;
+	v->cause.rip = rip;
+	v->latest |= EXIT_STATS_CAUSED;
+}
+
+/*
  * The latest exit has been handled: counts it and adds its time.  Call it once
  * for each exit; if there was none, after a failed or an emulated entry, it does
  * nothing.
  */
 void exit_stats_handled(struct exit_stats_vcpu *v);
+
+/* The same for a vCPU whose causes are kept; for others it takes a little longer. */
+void exit_stats_handled_caused(struct exit_stats_vcpu *v);
 
 /*
  * Anything rarer happened.  BLOCK_* go round vcpu_block().  USER_BEGIN is where
@@ -215,21 +275,26 @@ void exit_stats_add(struct exit_stats *dst, const struct exit_stats *src);
 /* Returns one figure, or 0 if there is no such. */
 u64 exit_stats_value(const struct exit_stats *set, u32 reason, u32 field);
 
+/* Returns a word of an entry of the causes, or of EXIT_STATS_CAUSE_REST; 0 if there is no such. */
+u64 exit_stats_cause(const struct exit_stats *set, u32 entry, u32 word);
+
 /* Returns the number of the vendor's n-th reason, or EXIT_STATS_TOTAL after the last. */
 u32 exit_stats_reason(u32 vendor, u32 n);
 
 /* Returns the slot of a number, its bit of @enabled; EXIT_STATS_SLOTS is none. */
 u32 exit_stats_slot(u32 reason);
 
-static_assert(sizeof(struct exit_stats_vcpu) == 56);
+static_assert(sizeof(struct exit_stats_vcpu) == 80);
 static_assert(sizeof(struct exit_stats) == 3456);
 static_assert(offsetof(struct exit_stats, row) == 256);
 static_assert(sizeof(struct exit_stats_hist) == 12800);
+static_assert(sizeof(struct exit_stats_causes) == 320);
 static_assert(sizeof(struct exit_stats_config) == 48);
 static_assert(sizeof(struct exit_stats_regs) == 16);
-/* 4 KiB a vCPU without histograms, 16 KiB with. */
+/* 4 KiB a vCPU without histograms, 16 KiB with, and 8 KiB for the causes. */
 static_assert(sizeof(struct exit_stats) <= 4096);
 static_assert(sizeof(struct exit_stats) + sizeof(struct exit_stats_hist) <= 16384);
+static_assert(sizeof(struct exit_stats_causes) + EXIT_STATS_CAUSE_ENTRIES * 64 == 8192);
 
 #endif /* !__ASSEMBLER__ */
 

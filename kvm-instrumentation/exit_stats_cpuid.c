@@ -43,8 +43,8 @@ bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u
 	struct kvm_exit_stats_vm *vm = &vcpu->kvm->arch.exit_stats;
 	struct exit_stats_config config = vm->config;
 	const u32 leaf = *eax, subleaf = *ecx;
-	const u32 field = leaf == EXIT_STATS_FIRST_LEAF ? EXIT_STATS_FIELD(subleaf) : 0;
-	const bool of_snapshot = leaf == EXIT_STATS_FIRST_LEAF &&
+	const u32 field = leaf == EXIT_STATS_EXTENSION ? EXIT_STATS_FIELD(subleaf) : 0;
+	const bool of_snapshot = leaf == EXIT_STATS_EXTENSION &&
 				 (subleaf & EXIT_STATS_OF_SNAPSHOT);
 	struct exit_stats_regs regs = {};
 	struct kvm_vcpu *other;

@@ -34,8 +34,8 @@ static void vmx_exits_take_snapshot(struct vmx_exits_vcpu *v)
 bool vmx_exits_answer(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 {
 	const u32 leaf = *eax, subleaf = *ecx;
-	const u32 field = leaf == EXIT_STATS_FIRST_LEAF ? EXIT_STATS_FIELD(subleaf) : 0;
-	const bool of_snapshot = leaf == EXIT_STATS_FIRST_LEAF &&
+	const u32 field = leaf == EXIT_STATS_EXTENSION ? EXIT_STATS_FIELD(subleaf) : 0;
+	const bool of_snapshot = leaf == EXIT_STATS_EXTENSION &&
 				 (subleaf & EXIT_STATS_OF_SNAPSHOT);
 	struct exit_stats_regs regs = {};
 	struct exit_stats_config config;

@@ -25,6 +25,7 @@ fn view((set, hist): &Counted) -> View<'_> {
     View {
         set,
         hist: Some(hist),
+        causes: None,
     }
 }
 

@@ -9,6 +9,8 @@
 /// What leaf [`DISCOVERY`] states: what version 1 had means the same in version 2.
 pub const VERSION: u32 = 1;
 
+/// Leaf of the causes: ECX holds a [`CauseSelector`].
+pub const CAUSES: u32 = 0x4fff_fff9;
 /// Extension leaf: ECX holds a [`Selector`].
 pub const EXTENSION: u32 = 0x4fff_fffa;
 /// Discovery leaf: ECX 0 says what this is, 1 how large, 2 which instance.
@@ -25,6 +27,8 @@ pub const SIGNATURE: [u32; 3] = [
 
 /// Bit 17 of EAX of [`DISCOVERY`]: there are histograms.
 pub const HISTOGRAMS: u32 = 1 << 17;
+/// Bit 18 of EAX of [`DISCOVERY`]: leaf [`CAUSES`] is there.
+pub const HAS_CAUSES: u32 = 1 << 18;
 /// Bit 24 of EAX of [`DISCOVERY`]: it counts beside KVM, not inside it.
 pub const BESIDE: u32 = 1 << 24;
 /// First bit of the processor's vendor in EAX of [`DISCOVERY`].
@@ -75,6 +79,31 @@ pub const GUEST: u32 = 11;
 pub const BUCKET: u32 = 0x40;
 /// Field: take a snapshot; read from the snapshot, its generation.
 pub const SNAPSHOT: u32 = 0x7fff;
+
+/// Word of a cause: the reason in 31:0, flags in 63:32.
+pub const CAUSE_ID: u32 = 0;
+/// Word of a cause: its key, which is of the reason's own kind.
+pub const CAUSE_KEY: u32 = 1;
+/// Word of a cause: the linear address of the guest's instruction.
+pub const CAUSE_RIP: u32 = 2;
+/// Word of a cause: exits, of which [`CAUSE_ERROR`] may be another's.
+pub const CAUSE_EXITS: u32 = 3;
+/// Word of a cause: handling cycles of the exits that are its own for sure.
+pub const CAUSE_CYCLES: u32 = 4;
+/// Word of a cause: by how much its exits may be too many.
+pub const CAUSE_ERROR: u32 = 5;
+
+/// Flag in [`CAUSE_ID`]: the key is valid.
+pub const CAUSE_HAS_KEY: u64 = 1 << 32;
+/// Flag in [`CAUSE_ID`]: the guest's instruction made the exit, and the address is valid.
+pub const CAUSE_HAS_RIP: u64 = 1 << 33;
+/// Flag in [`CAUSE_ID`]: it ran with CPL 3.
+pub const CAUSE_CPL3: u64 = 1 << 34;
+/// Flag in [`CAUSE_ID`]: key and address are a nested guest's (L2).
+pub const CAUSE_L2: u64 = 1 << 35;
+
+/// Entry of leaf [`CAUSES`]: what no entry holds.
+pub const REST: u32 = 0xffff;
 
 /// Whether a reason can occur in a VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +192,32 @@ impl Selector {
             field: (ecx >> 16) & 0x7fff,
             snapshot: ecx >> 31 != 0,
         }
+    }
+}
+
+/// ECX of leaf [`CAUSES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CauseSelector {
+    /// Bits 15:0: an entry, or [`REST`].
+    pub entry: u32,
+    /// Bits 23:16.
+    pub word: u32,
+    /// Bit 31: read it from the snapshot.
+    pub snapshot: bool,
+}
+
+impl CauseSelector {
+    /// Takes ECX apart; `None` if bits are set that mean nothing.
+    #[inline]
+    pub const fn decode(ecx: u32) -> Option<Self> {
+        if ecx & 0x7f00_0000 != 0 {
+            return None;
+        }
+        Some(Self {
+            entry: ecx & 0xffff,
+            word: (ecx >> 16) & 0xff,
+            snapshot: ecx >> 31 != 0,
+        })
     }
 }
 

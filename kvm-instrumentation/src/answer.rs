@@ -8,7 +8,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::abi::{self, Layout, Regs, Role, Selector, State};
+use crate::abi::{self, CauseSelector, Layout, Regs, Role, Selector, State};
 use crate::counters::{join_field, slot, View};
 use crate::vendor::Vendor;
 
@@ -32,8 +32,8 @@ pub struct Config {
     pub entry: bool,
     /// It counts beside KVM, which keeps some of it to itself: see [`Config::hides`].
     pub beside: bool,
-    /// Zero.
-    pub reserved: u8,
+    /// The causes of the exits are kept.
+    pub causes: bool,
 }
 
 impl Config {
@@ -70,6 +70,7 @@ impl Config {
                     eax: abi::VERSION
                         | ((self.layout & 0xff) << 8)
                         | if self.hist { abi::HISTOGRAMS } else { 0 }
+                        | if self.causes { abi::HAS_CAUSES } else { 0 }
                         | if self.beside { abi::BESIDE } else { 0 }
                         | ((vendor as u32) << abi::VENDOR_SHIFT),
                     ebx,
@@ -116,6 +117,9 @@ pub fn answer(
         abi::EXTENSION => {
             extension(config, Selector::decode(subleaf), set, regs.value()).map(Regs::from_value)
         }
+        abi::CAUSES if config.causes => CauseSelector::decode(subleaf)
+            .and_then(|CauseSelector { entry, word, .. }| set?.cause(entry, word))
+            .map(Regs::from_value),
         _ => {
             let Some(role) = Layout::from_number(config.layout).and_then(|all| all.role(leaf))
             else {

@@ -6,26 +6,61 @@
 //! Everything behind the pointers is of atomic words where another thread may
 //! write meanwhile, so shared references are enough.
 
+use core::slice;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::answer::{answer, Config};
-use crate::clock::Vcpu;
+use crate::causes::{Causes, Entry};
+use crate::clock::{Handled, Vcpu};
 use crate::counters::{slot, Set, View};
 use crate::vendor::Vendor;
 use crate::{abi, c};
 
-/// Returns a set and its histograms, or `None` for null.
+/// Returns a set and its histograms without the causes, or `None` for null.
 ///
 /// # Safety
 ///
 /// `set` is valid or null, and so are its histograms, for as long as the result is used.
 #[inline(always)]
-unsafe fn view<'a>(set: *const c::exit_stats) -> Option<View<'a>> {
+unsafe fn counters<'a>(set: *const c::exit_stats) -> Option<View<'a>> {
     // SAFETY: `set` is valid or null by the requirement of this function.
     let set = unsafe { set.cast::<Set>().as_ref() }?;
     // SAFETY: So are its histograms.
     let hist = unsafe { set.hist.load(Relaxed).as_ref() };
-    Some(View { set, hist })
+    Some(View {
+        set,
+        hist,
+        causes: None,
+    })
+}
+
+/// Adds the causes to a set, if it has any.
+///
+/// # Safety
+///
+/// The table of causes is valid for as long as the result is used: its head, and behind
+/// that as many entries as the head says.
+#[inline(always)]
+unsafe fn with_causes(mut view: View<'_>) -> View<'_> {
+    let table = view.set.causes.load(Relaxed);
+    // SAFETY: The head is valid or null by the requirement of this function.
+    if let Some(head) = unsafe { table.as_ref() } {
+        let capacity = head.capacity.load(Relaxed) as usize;
+        // SAFETY: The entries follow the head, which is as aligned as they are.
+        let entries = unsafe { slice::from_raw_parts(table.add(1).cast::<Entry>(), capacity) };
+        view.causes = Some(Causes { head, entries });
+    }
+    view
+}
+
+/// Returns a set with all that it has, or `None` for null.
+///
+/// # Safety
+///
+/// `set` is valid or null, and so is what it has, for as long as the result is used.
+unsafe fn view<'a>(set: *const c::exit_stats) -> Option<View<'a>> {
+    // SAFETY: All of it is valid by the requirement of this function.
+    unsafe { Some(with_causes(counters(set)?)) }
 }
 
 /// Returns what a vCPU does, and its counters if it has any.
@@ -38,7 +73,7 @@ unsafe fn vcpu<'a>(v: *mut c::exit_stats_vcpu) -> Option<(&'a Vcpu, View<'a>)> {
     // SAFETY: `v` is valid by the requirement of this function.
     let vcpu = unsafe { &*v.cast::<Vcpu>() };
     // SAFETY: So are its counters, unless there are none.
-    let to = unsafe { view(vcpu.set.load(Relaxed).cast()) }?;
+    let to = unsafe { counters(vcpu.set.load(Relaxed).cast()) }?;
     Some((vcpu, to))
 }
 
@@ -58,7 +93,64 @@ fn clock() -> u64 {
 pub unsafe extern "C" fn exit_stats_handled(v: *mut c::exit_stats_vcpu) {
     // SAFETY: By the requirement of this function.
     if let Some((vcpu, to)) = unsafe { vcpu(v) } {
-        vcpu.handled(to, clock());
+        let tsc = clock();
+        if !vcpu.handled_as_usual(to, tsc) {
+            // SAFETY: Likewise.
+            unsafe { handled_otherwise(v, tsc) }
+        }
+    }
+}
+
+/// Does the same for a vCPU whose causes are kept, and for any other.
+///
+/// # Safety
+///
+/// As of [`exit_stats_handled`].
+#[no_mangle]
+pub unsafe extern "C" fn exit_stats_handled_caused(v: *mut c::exit_stats_vcpu) {
+    // SAFETY: By the requirement of this function.
+    if let Some((vcpu, to)) = unsafe { vcpu(v) } {
+        let tsc = clock();
+        // SAFETY: The causes are valid, likewise.
+        match vcpu.handled_with_cause(unsafe { with_causes(to) }, tsc) {
+            Handled::Completely => (),
+            // SAFETY: Likewise.
+            Handled::WithoutCause(cycles) => unsafe { caused_otherwise(v, cycles) },
+            // SAFETY: Likewise.
+            Handled::Otherwise => unsafe { handled_otherwise(v, tsc) },
+        }
+    }
+}
+
+/// Counts and times what neither of the two does at once.
+///
+/// # Safety
+///
+/// As of [`exit_stats_handled`].
+#[cold]
+#[inline(never)]
+unsafe fn handled_otherwise(v: *mut c::exit_stats_vcpu, tsc: u64) {
+    // SAFETY: By the requirement of this function.
+    if let Some((vcpu, to)) = unsafe { vcpu(v) } {
+        // SAFETY: The causes are valid, likewise.
+        vcpu.handled_otherwise(unsafe { with_causes(to) }, tsc);
+    }
+}
+
+/// Counts the cause of an exit that is counted already.
+///
+/// # Safety
+///
+/// As of [`exit_stats_handled`].
+#[cold]
+#[inline(never)]
+unsafe fn caused_otherwise(v: *mut c::exit_stats_vcpu, cycles: u64) {
+    // SAFETY: By the requirement of this function.
+    if let Some((vcpu, to)) = unsafe { vcpu(v) } {
+        // SAFETY: The causes are valid, likewise.
+        if let Some(causes) = unsafe { with_causes(to) }.causes {
+            vcpu.caused_otherwise(causes, cycles);
+        }
     }
 }
 
@@ -134,6 +226,18 @@ pub unsafe extern "C" fn exit_stats_value(
     // SAFETY: `set` is valid by the requirement of this function.
     let view = unsafe { view(set) };
     view.and_then(|view| view.value(reason, field)).unwrap_or(0)
+}
+
+/// Returns a word of an entry of the causes, or 0 if there is no such.
+///
+/// # Safety
+///
+/// `set` is valid.
+#[no_mangle]
+pub unsafe extern "C" fn exit_stats_cause(set: *const c::exit_stats, entry: u32, word: u32) -> u64 {
+    // SAFETY: `set` is valid by the requirement of this function.
+    let view = unsafe { view(set) };
+    view.and_then(|view| view.cause(entry, word)).unwrap_or(0)
 }
 
 /// Returns the number of the vendor's n-th reason, or `EXIT_STATS_TOTAL` after the last.

@@ -18,6 +18,7 @@ use core::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
+use crate::causes::{Causes, Head};
 use crate::hist::{self, Hist};
 use crate::{abi, vendor::Vendor};
 
@@ -69,11 +70,13 @@ pub struct Set {
     pub(crate) emulated: AtomicU64,
     /// Of a snapshot: how many times it has been taken.
     pub(crate) generation: AtomicU64,
+    /// The causes of the exits, or null. C sets it likewise.
+    pub(crate) causes: AtomicPtr<Head>,
     /// Whose numbers these are. C sets it before the vCPU first runs.
     pub(crate) vendor: AtomicU8,
     /// Rows handed out.
     pub(crate) used: AtomicU8,
-    pub(crate) reserved: [u8; 38],
+    pub(crate) reserved: [u8; 30],
     /// The row of each slot, or [`NONE`].
     pub(crate) map: [AtomicU8; SLOTS],
     pub(crate) rows: [Row; ROWS],
@@ -170,6 +173,8 @@ pub struct View<'a> {
     pub set: &'a Set,
     /// Their histograms, if they have any.
     pub hist: Option<&'a Hist>,
+    /// The causes of the exits, if they are kept.
+    pub causes: Option<Causes<'a>>,
 }
 
 impl<'a> View<'a> {
@@ -206,6 +211,23 @@ impl<'a> View<'a> {
         Some(shown(field, value))
     }
 
+    /// Returns a word of an entry of the causes, or of [`abi::REST`]; `None` if there is no
+    /// such.
+    pub fn cause(self, entry: u32, word: u32) -> Option<u64> {
+        let causes = self.causes?;
+        if entry != abi::REST {
+            return causes.copy(entry as usize)?.word(word);
+        }
+        // Before the rows, as in a sum.
+        let [exits, cycles] = causes.sums();
+        let (field, held) = match word {
+            abi::CAUSE_EXITS => (abi::EXITS, exits),
+            abi::CAUSE_CYCLES => (abi::CYCLES, cycles),
+            _ => return None,
+        };
+        Some(self.value(abi::TOTAL, field)?.saturating_sub(held))
+    }
+
     /// Copies a row while another thread may be adding to it.
     ///
     /// It is read against the order in which it is written, so that the copy never has
@@ -239,6 +261,10 @@ impl<'a> View<'a> {
                 }
             }
         };
+        // Before the rows, which then have all exits that an entry has.
+        if let Some((causes, others)) = self.causes.zip(other.causes) {
+            causes.add(others);
+        }
         add_cell(EXITS, &self.set.failed, other.set.failed.load(Relaxed));
         add_cell(EXITS, &self.set.emulated, other.set.emulated.load(Relaxed));
         add_row(BEYOND, BEYOND);
@@ -264,6 +290,9 @@ impl<'a> View<'a> {
         zero(&self.set.emulated);
         let hist = self.hist.map(|hist| hist.rows.iter().flatten());
         hist.into_iter().flatten().for_each(zero);
+        if let Some(causes) = self.causes {
+            causes.clear();
+        }
         add(&self.set.generation, 1);
     }
 }

@@ -12,6 +12,7 @@ pub mod abi;
 pub mod answer;
 pub mod boundary;
 mod c;
+pub mod causes;
 pub mod clock;
 pub mod counters;
 pub mod hist;

@@ -8,7 +8,10 @@
 
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicU8, Ordering::Relaxed};
 
-use crate::clock::{phase, Vcpu, FROM_L2};
+use crate::causes;
+use crate::causes::{Cause, Causes, Entry, Head};
+use crate::clock::{phase, Handled, Vcpu, CAUSED, FROM_L2};
+use crate::counters::View;
 use crate::counters::{Set, NONE, ROWS, SLOTS, WORDS};
 use crate::hist::{self, Hist};
 use crate::vendor::Vendor;
@@ -22,7 +25,8 @@ impl Default for Set {
             generation: AtomicU64::new(0),
             vendor: AtomicU8::new(0),
             used: AtomicU8::new(0),
-            reserved: [0; 38],
+            causes: AtomicPtr::new(core::ptr::null_mut()),
+            reserved: [0; 30],
             map: [const { AtomicU8::new(NONE) }; SLOTS],
             rows: [const { [const { AtomicU64::new(0) }; WORDS] }; ROWS],
         }
@@ -40,6 +44,7 @@ impl Default for Vcpu {
             set: AtomicPtr::new(core::ptr::null_mut()),
             phase: AtomicU32::new(phase::NEW),
             reserved: 0,
+            cause: [const { AtomicU64::new(0) }; 3],
         }
     }
 }
@@ -52,12 +57,64 @@ impl Default for Hist {
     }
 }
 
+/// A table of causes with room for so many.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Table<const N: usize> {
+    head: Head,
+    entries: [Entry; N],
+}
+
+impl<const N: usize> Table<N> {
+    /// Returns an empty table whose hash has this seed.
+    pub fn new(seed: u64) -> Self {
+        let words = || [const { AtomicU64::new(0) }; causes::WORDS];
+        Self {
+            head: Head {
+                seeds: [seed | 1, seed.rotate_left(32) | 1],
+                used: AtomicU64::new(0),
+                missed: AtomicU64::new(0),
+                fewest: AtomicU64::new(0),
+                candidates: [const { AtomicU64::new(0) }; 2],
+                capacity: AtomicU32::new(N as u32),
+                reserved: 0,
+                first: [const { AtomicU8::new(0) }; causes::CHAINS],
+            },
+            entries: core::array::from_fn(|_| words()),
+        }
+    }
+
+    /// Returns the table, to count and to read.
+    pub fn causes(&self) -> Causes<'_> {
+        Causes {
+            head: &self.head,
+            entries: &self.entries,
+        }
+    }
+}
+
+impl Causes<'_> {
+    /// Returns what in no entry occurred at most so often.
+    pub fn missed(self) -> u64 {
+        self.head.missed.load(Relaxed)
+    }
+}
+
 impl Vcpu {
     /// Latches a hardware exit, as `exit_stats_exit()` of the header does in C.
     pub fn exit(&self, reason: u32, l2: bool, tsc: u64) {
         self.start.store(tsc, Relaxed);
         let flag = if l2 { FROM_L2 } else { 0 };
         self.latest.store(u64::from(reason) | flag, Relaxed);
+    }
+
+    /// Says what made the exit just latched, as `exit_stats_cause()` of the header does.
+    pub fn cause(&self, cause: Cause) {
+        for (word, value) in self.cause.iter().zip([cause.id, cause.key, cause.rip]) {
+            word.store(value, Relaxed);
+        }
+        let latest = self.latest.load(Relaxed);
+        self.latest.store(latest | CAUSED, Relaxed);
     }
 
     /// Counts in this set, and with these histograms, which both outlive it.
@@ -70,6 +127,20 @@ impl Vcpu {
         self.set.store(core::ptr::from_ref(set).cast_mut(), Relaxed);
     }
 
+    /// Counts and times the latest exit: it has been handled. Call it once an exit.
+    #[inline(always)]
+    pub fn handled(&self, to: View<'_>, tsc: u64) {
+        match self.handled_with_cause(to, tsc) {
+            Handled::Completely => (),
+            Handled::WithoutCause(cycles) => {
+                if let Some(causes) = to.causes {
+                    self.caused_otherwise(causes, cycles);
+                }
+            }
+            Handled::Otherwise => self.handled_otherwise(to, tsc),
+        }
+    }
+
     /// Returns from when until when all time is accounted for.
     pub fn life(&self) -> (u64, u64) {
         (self.first.load(Relaxed), self.mark.load(Relaxed))
@@ -77,6 +148,12 @@ impl Vcpu {
 }
 
 impl Set {
+    /// Keeps the causes in this table, which outlives it.
+    pub fn keep_in<const N: usize>(&self, table: &Table<N>) {
+        let head = core::ptr::from_ref(table).cast_mut();
+        self.causes.store(head.cast(), Relaxed);
+    }
+
     /// Says whose numbers these are, before anything is recorded.
     pub fn set_vendor(&self, vendor: Vendor) {
         self.vendor.store(vendor as u8, Relaxed);

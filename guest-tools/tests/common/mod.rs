@@ -171,6 +171,7 @@ pub fn view(pair: &(Set, Box<Hist>)) -> View<'_> {
     View {
         set: &pair.0,
         hist: Some(&pair.1),
+        causes: None,
     }
 }
 

@@ -193,6 +193,7 @@ pub(crate) fn inlined(place: &mut Place, _: &Shared, exits: u64) {
         let to = View {
             set: &place.set,
             hist: Some(&place.hist),
+            causes: None,
         };
         place.vcpu.handled(to, clock());
     });

@@ -9,10 +9,13 @@ use std::arch::x86_64::_rdtsc;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use exit_stats::boundary::{exit_stats_event, exit_stats_handled};
+use exit_stats::abi;
+use exit_stats::boundary::{exit_stats_event, exit_stats_handled, exit_stats_handled_caused};
+use exit_stats::causes::{Cause, ENTRIES};
 use exit_stats::clock::{event, Vcpu};
 use exit_stats::counters::Set;
 use exit_stats::hist::Hist;
+use exit_stats::outside::Table;
 
 /// The mix of reasons, of about what a guest that boots does: I/O, CPUID, interrupts,
 /// HLT, WRMSR, EPT violations.
@@ -39,12 +42,30 @@ impl Default for Shared {
     }
 }
 
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            vcpu: Vcpu::default(),
+            set: Box::default(),
+            hist: Box::default(),
+            causes: Box::new(Table::new(0x9e37_79b9_7f4a_7c15)),
+            last: AtomicU64::default(),
+            plain: others::Plain::default(),
+            flat: Box::default(),
+            narrow: Box::default(),
+            lines: Box::default(),
+            ring: buckets::Ring::default(),
+            before: Default::default(),
+        }
+    }
+}
+
 /// What one thread records to.
-#[derive(Default)]
 pub(crate) struct Place {
     vcpu: Vcpu,
     set: Box<Set>,
     hist: Box<Hist>,
+    causes: Box<Table<ENTRIES>>,
     last: AtomicU64,
     plain: others::Plain,
     flat: Box<buckets::Flat>,
@@ -59,11 +80,13 @@ pub(crate) struct Place {
 pub(crate) type Run = fn(&mut Place, &Shared, u64);
 
 /// The designs, the floor first.
-pub(crate) const ALL: [(&str, Run); 18] = [
+pub(crate) const ALL: [(&str, Run); 20] = [
     ("floor", floor),
     ("ours", ours),
     ("histograms", histograms),
     ("entry", entry),
+    ("causes", causes),
+    ("churn", churn),
     ("shared", shared),
     ("adds", others::adds),
     ("jumps", others::jumps),
@@ -138,6 +161,42 @@ fn entry(place: &mut Place, _: &Shared, exits: u64) {
             exit_stats_event(vcpu, event::BEFORE_ENTRY);
         }
     });
+}
+
+/// Ours with histograms and the causes, of which there are so many for each reason.
+#[inline(always)]
+fn record_causes(place: &mut Place, exits: u64, kinds: u64) {
+    place.vcpu.count_in(&place.set, Some(&place.hist));
+    place.set.keep_in(&place.causes);
+    let vcpu: *mut Vcpu = &mut place.vcpu;
+    let mut number = 0;
+    each(exits, |reason| {
+        number += 1;
+        let kind = number / REASONS.len() as u64 % kinds;
+        let cause = black_box(Cause {
+            id: abi::CAUSE_HAS_KEY | abi::CAUSE_HAS_RIP,
+            key: kind << 12,
+            rip: 0xffff_ffff_8100_0000 + kind * 40,
+        });
+        // SAFETY: The vCPU is valid, and its counters and causes are.
+        unsafe {
+            (*vcpu).exit(reason, false, clock());
+            (*vcpu).cause(cause);
+            exit_stats_handled_caused(vcpu);
+        }
+    });
+}
+
+/// Causes that all have an entry: 6 times 15.
+#[inline(never)]
+fn causes(place: &mut Place, _: &Shared, exits: u64) {
+    record_causes(place, exits, 15);
+}
+
+/// Causes none of which has an entry when it comes, so that each takes over one.
+#[inline(never)]
+fn churn(place: &mut Place, _: &Shared, exits: u64) {
+    record_causes(place, exits, 60);
 }
 
 /// Two atomic additions to a table of all threads: the course's method.

@@ -10,7 +10,8 @@
 use core::mem::{align_of, offset_of, size_of};
 
 use crate::answer::Config;
-use crate::clock::{event, phase, Vcpu, FROM_L2, OVER};
+use crate::causes::{Head, ENTRIES};
+use crate::clock::{event, phase, Vcpu, CAUSED, FROM_L2, OVER};
 use crate::counters::{Set, NONE, ROWS, SLOTS};
 use crate::hist::Hist;
 use crate::vendor::Vendor;
@@ -27,6 +28,7 @@ macro_rules! same_signature {
 
 same_signature! {
     exit_stats_handled: fn(*mut c::exit_stats_vcpu) -> ();
+    exit_stats_handled_caused: fn(*mut c::exit_stats_vcpu) -> ();
     exit_stats_event: fn(*mut c::exit_stats_vcpu, u32) -> ();
     exit_stats_answer: fn(
         *const c::exit_stats_config, u32, u32, *const c::exit_stats, *mut c::exit_stats_regs
@@ -34,6 +36,7 @@ same_signature! {
     exit_stats_clear: fn(*mut c::exit_stats) -> ();
     exit_stats_add: fn(*mut c::exit_stats, *const c::exit_stats) -> ();
     exit_stats_value: fn(*const c::exit_stats, u32, u32) -> u64;
+    exit_stats_cause: fn(*const c::exit_stats, u32, u32) -> u64;
     exit_stats_reason: fn(u32, u32) -> u32;
     exit_stats_slot: fn(u32) -> u32;
 }
@@ -54,16 +57,20 @@ type Regs = abi::Regs;
 same_layout! {
     exit_stats_vcpu = Vcpu {
         start = start, mark = mark, since = since, first = first, latest = latest,
-        set = set, phase = phase, reserved = reserved
+        set = set, phase = phase, reserved = reserved, cause = cause
     }
     exit_stats = Set {
         hist = hist, failed = failed, emulated = emulated, generation = generation,
-        vendor = vendor, used = used, reserved = reserved, map = map, row = rows
+        causes = causes, vendor = vendor, used = used, reserved = reserved, map = map, row = rows
     }
     exit_stats_hist = Hist { row = rows }
+    exit_stats_causes = Head {
+        seeds = seeds, used = used, missed = missed, fewest = fewest, candidates = candidates,
+        capacity = capacity, reserved = reserved, first = first
+    }
     exit_stats_config = Config {
         enabled = enabled, instance = instance, layout = layout, vendor = vendor,
-        tsc_khz = tsc_khz, hist = hist, entry = entry, beside = beside, reserved = reserved
+        tsc_khz = tsc_khz, hist = hist, entry = entry, beside = beside, causes = causes
     }
     exit_stats_regs = Regs { eax = eax, ebx = ebx, ecx = ecx, edx = edx }
 }
@@ -103,14 +110,29 @@ same_number! {
     EXIT_STATS_GUEST = abi::GUEST;
     EXIT_STATS_BUCKET = abi::BUCKET;
     EXIT_STATS_SNAPSHOT = abi::SNAPSHOT;
-    EXIT_STATS_FIRST_LEAF = abi::EXTENSION;
+    EXIT_STATS_FIRST_LEAF = abi::CAUSES;
+    EXIT_STATS_CAUSES = abi::CAUSES;
+    EXIT_STATS_EXTENSION = abi::EXTENSION;
     EXIT_STATS_LAST_LEAF = abi::FIRST | 3;
     EXIT_STATS_NEW = phase::NEW;
     EXIT_STATS_RUNNING = phase::RUNNING;
     EXIT_STATS_BLOCKED_NOW = phase::BLOCKED;
     EXIT_STATS_IN_USER = phase::USER;
     EXIT_STATS_FROM_L2 = FROM_L2;
+    EXIT_STATS_CAUSED = CAUSED;
     EXIT_STATS_OVER = OVER;
+    EXIT_STATS_CAUSE_ENTRIES = ENTRIES;
+    EXIT_STATS_CAUSE_ID = abi::CAUSE_ID;
+    EXIT_STATS_CAUSE_KEY = abi::CAUSE_KEY;
+    EXIT_STATS_CAUSE_RIP = abi::CAUSE_RIP;
+    EXIT_STATS_CAUSE_EXITS = abi::CAUSE_EXITS;
+    EXIT_STATS_CAUSE_CYCLES = abi::CAUSE_CYCLES;
+    EXIT_STATS_CAUSE_ERROR = abi::CAUSE_ERROR;
+    EXIT_STATS_CAUSE_REST = abi::REST;
+    EXIT_STATS_CAUSE_HAS_KEY = abi::CAUSE_HAS_KEY;
+    EXIT_STATS_CAUSE_HAS_RIP = abi::CAUSE_HAS_RIP;
+    EXIT_STATS_CAUSE_CPL3 = abi::CAUSE_CPL3;
+    EXIT_STATS_CAUSE_L2 = abi::CAUSE_L2;
     EXIT_STATS_BLOCK_BEGIN = event::BLOCK_BEGIN;
     EXIT_STATS_BLOCK_END = event::BLOCK_END;
     EXIT_STATS_USER_BEGIN = event::USER_BEGIN;

@@ -6,9 +6,11 @@ use std::cell::Cell;
 
 use exit_stats::abi::{self, Layout, Regs, Role, Selector};
 use exit_stats::answer::{answer, Config};
+use exit_stats::causes::ENTRIES;
 use exit_stats::clock::Vcpu;
 use exit_stats::counters::{Set, View};
 use exit_stats::hist::Hist;
+use exit_stats::outside::Table;
 use exit_stats::reader::CpuidReader;
 use exit_stats::reason::Vendor;
 
@@ -17,6 +19,7 @@ pub struct Counted {
     pub vcpu: Vcpu,
     pub set: Box<Set>,
     pub hist: Option<Box<Hist>>,
+    pub causes: Option<Box<Table<ENTRIES>>>,
 }
 
 impl Counted {
@@ -25,7 +28,13 @@ impl Counted {
         set.set_vendor(vendor);
         let hist = hist.then(Box::default);
         let vcpu = Vcpu::default();
-        Self { vcpu, set, hist }
+        let causes = None;
+        Self {
+            vcpu,
+            set,
+            hist,
+            causes,
+        }
     }
 
     /// A vCPU of Intel's with histograms whose life begins at 0.
@@ -37,6 +46,7 @@ impl Counted {
         View {
             set: &self.set,
             hist: self.hist.as_deref(),
+            causes: self.causes.as_ref().map(|table| table.causes()),
         }
     }
 

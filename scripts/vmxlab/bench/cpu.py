@@ -19,6 +19,8 @@ DESIGNS = {
     "ours": "**ours, without histograms**",
     "histograms": "**ours, with histograms**",
     "entry": "the same, and the clock read once more at the entry",
+    "causes": "ours with histograms and the causes, all of which have an entry",
+    "churn": "the same, and each cause takes over an entry",
     "shared": "the course's: two atomic additions to one table",
     "adds": "a count and a sum only",
     "jumps": "and smallest and largest, by jumps",
