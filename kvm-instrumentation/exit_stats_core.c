@@ -32,6 +32,12 @@ static bool exit_stats_entry;
 module_param(exit_stats_entry, bool, 0644);
 MODULE_PARM_DESC(exit_stats_entry, "Read the clock before each entry too, in VMs made from now on");
 
+static bool exit_stats_causes;
+module_param(exit_stats_causes, bool, 0644);
+MODULE_PARM_DESC(exit_stats_causes, "Keep the causes of exits too, in VMs made from now on");
+
+DEFINE_STATIC_KEY_FALSE(kvm_exit_stats_causes_key);
+
 enum {
 	EXIT_STATS_GUEST_OFF,
 	EXIT_STATS_GUEST_VMM,
@@ -94,6 +100,7 @@ void kvm_exit_stats_init_vm(struct kvm *kvm)
 		.tsc_khz = tsc_khz,
 		.hist = READ_ONCE(exit_stats_hist),
 		.entry = READ_ONCE(exit_stats_entry),
+		.causes = READ_ONCE(exit_stats_causes),
 	};
 }
 
@@ -117,6 +124,34 @@ struct exit_stats *kvm_exit_stats_alloc(u32 vendor, bool hist, gfp_t gfp)
 	return s;
 }
 
+/* The same as a VM's vCPUs have, with room for as many causes if the VM keeps any. */
+struct exit_stats *kvm_exit_stats_alloc_vm(struct kvm *kvm, u32 entries, gfp_t gfp)
+{
+	const struct exit_stats_config *config = &kvm->arch.exit_stats.config;
+	struct exit_stats *s = kvm_exit_stats_alloc(config->vendor, config->hist, gfp);
+
+	if (!s || !config->causes)
+		return s;
+
+	s->causes = kzalloc(struct_size(s->causes, entry, entries), gfp);
+	if (!s->causes) {
+		kfree(s);
+		return NULL;
+	}
+
+	s->causes->seeds[0] = get_random_u64() | 1;
+	s->causes->seeds[1] = get_random_u64() | 1;
+	s->causes->capacity = entries;
+	return s;
+}
+
+void kvm_exit_stats_free(struct exit_stats *s)
+{
+	if (s)
+		kfree(s->causes);
+	kfree(s);
+}
+
 int kvm_exit_stats_create_vcpu(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_exit_stats_vm *vm = &vcpu->kvm->arch.exit_stats;
@@ -124,14 +159,16 @@ int kvm_exit_stats_create_vcpu(struct kvm_vcpu *vcpu)
 	if (!vm->on)
 		return 0;
 
-	vcpu->exit_stats.set = kvm_exit_stats_alloc(vm->config.vendor, vm->config.hist,
-						    GFP_KERNEL_ACCOUNT);
+	vcpu->exit_stats.set = kvm_exit_stats_alloc_vm(vcpu->kvm, EXIT_STATS_CAUSE_ENTRIES,
+						       GFP_KERNEL_ACCOUNT);
 	if (!vcpu->exit_stats.set)
 		return -ENOMEM;
 
 	static_branch_inc(&kvm_exit_stats_key);
 	if (vm->config.entry)
 		static_branch_inc(&kvm_exit_stats_entry_key);
+	if (vm->config.causes)
+		static_branch_inc(&kvm_exit_stats_causes_key);
 	return 0;
 }
 
@@ -143,8 +180,10 @@ void kvm_exit_stats_destroy_vcpu(struct kvm_vcpu *vcpu)
 	static_branch_dec(&kvm_exit_stats_key);
 	if (vcpu->kvm->arch.exit_stats.config.entry)
 		static_branch_dec(&kvm_exit_stats_entry_key);
-	kfree(vcpu->exit_stats_snapshot);
-	kfree(vcpu->exit_stats.set);
+	if (vcpu->kvm->arch.exit_stats.config.causes)
+		static_branch_dec(&kvm_exit_stats_causes_key);
+	kvm_exit_stats_free(vcpu->exit_stats_snapshot);
+	kvm_exit_stats_free(vcpu->exit_stats.set);
 }
 
 /* Add a VM's vCPUs, which may be running, to @sum. */

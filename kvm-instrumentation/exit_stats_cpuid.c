@@ -9,6 +9,8 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kvm_host.h>
+#include <linux/cleanup.h>
+#include <linux/mutex.h>
 
 #include "exit_stats_hooks.h"
 #include "trace.h"
@@ -21,12 +23,10 @@
  */
 static void exit_stats_take_snapshot(struct kvm_vcpu *vcpu)
 {
-	const struct exit_stats_config *config = &vcpu->kvm->arch.exit_stats.config;
-
 	if (!vcpu->exit_stats_snapshot)
 		vcpu->exit_stats_snapshot =
-			kvm_exit_stats_alloc(config->vendor, config->hist,
-					     GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
+			kvm_exit_stats_alloc_vm(vcpu->kvm, 2 * EXIT_STATS_CAUSE_ENTRIES,
+						GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
 	if (!vcpu->exit_stats_snapshot)
 		return;
 
@@ -44,7 +44,7 @@ bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u
 	struct exit_stats_config config = vm->config;
 	const u32 leaf = *eax, subleaf = *ecx;
 	const u32 field = leaf == EXIT_STATS_EXTENSION ? EXIT_STATS_FIELD(subleaf) : 0;
-	const bool of_snapshot = leaf == EXIT_STATS_EXTENSION &&
+	const bool of_snapshot = leaf <= EXIT_STATS_EXTENSION &&
 				 (subleaf & EXIT_STATS_OF_SNAPSHOT);
 	struct exit_stats_regs regs = {};
 	struct kvm_vcpu *other;
@@ -62,6 +62,9 @@ bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u
 	if (field == EXIT_STATS_SNAPSHOT || of_snapshot) {
 		served = exit_stats_answer(&config, leaf, subleaf,
 					   vcpu->exit_stats_snapshot, &regs);
+	} else if (leaf == EXIT_STATS_CAUSES) {
+		/* Entries of several tables have nothing in common: this vCPU's own. */
+		served = exit_stats_answer(&config, leaf, subleaf, vcpu->exit_stats.set, &regs);
 	} else {
 		kvm_for_each_vcpu(i, other, vcpu->kvm) {
 			served = exit_stats_answer(&config, leaf, subleaf,
@@ -80,18 +83,33 @@ bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u
 	return true;
 }
 
-/* KVM_CHECK_EXTENSION: whether the VMM can turn the leaves on and off. */
+/* KVM_CHECK_EXTENSION: what the VMM can turn on and off. */
 int kvm_exit_stats_capability(struct kvm *kvm)
 {
-	return kvm && kvm->arch.exit_stats.on && kvm->arch.exit_stats.vmm_decides;
+	if (!kvm || !kvm->arch.exit_stats.on || !kvm->arch.exit_stats.vmm_decides)
+		return 0;
+	return KVM_X86_EXIT_STATS_LEAVES | KVM_X86_EXIT_STATS_CAUSES;
 }
 
-/* KVM_ENABLE_CAP: turn the leaves on (1) or off (0). */
+/*
+ * KVM_ENABLE_CAP: turn the leaves on or off, and the causes on, which is possible
+ * as long as there is no vCPU.
+ */
 int kvm_exit_stats_enable_cap(struct kvm *kvm, u64 arg)
 {
-	if (!kvm_exit_stats_capability(kvm) || arg > 1)
+	struct kvm_exit_stats_vm *vm = &kvm->arch.exit_stats;
+
+	u64 known = kvm_exit_stats_capability(kvm);
+
+	if (!known || (arg & ~known))
 		return -EINVAL;
 
-	WRITE_ONCE(kvm->arch.exit_stats.guest, arg);
+	guard(mutex)(&kvm->lock);
+	if ((arg & KVM_X86_EXIT_STATS_CAUSES) && !vm->config.causes) {
+		if (kvm->created_vcpus)
+			return -EBUSY;
+		vm->config.causes = true;
+	}
+	WRITE_ONCE(vm->guest, arg & KVM_X86_EXIT_STATS_LEAVES);
 	return 0;
 }

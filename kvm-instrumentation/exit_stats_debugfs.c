@@ -6,7 +6,8 @@
  * of one, and exit_stats_vcpus beside the latter says what each vCPU does.
  * Writing 0 to a table resets it: what was counted so far is taken off from then
  * on.  The counters themselves are never written, so neither a guest nor KVM's
- * binary statistics see a reset.
+ * binary statistics see a reset.  exit_stats_causes, where causes are kept, has
+ * what made the exits since the VM was made.
  *
  * A VM's files are removed before anything of it is, which waits for those that
  * read them.
@@ -112,6 +113,23 @@ static int exit_stats_vcpus_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(exit_stats_vcpus);
 
+static int exit_stats_causes_show(struct seq_file *m, void *unused)
+{
+	struct exit_stats *sum __free(kvm_exit_stats_free) =
+		kvm_exit_stats_alloc_vm(m->private, 2 * EXIT_STATS_CAUSE_ENTRIES,
+					GFP_KERNEL_ACCOUNT);
+
+	if (!sum)
+		return -ENOMEM;
+
+	kvm_exit_stats_sum_vm(m->private, sum);
+	/* The VMM may have turned them on since the file was made. */
+	if (sum->causes)
+		exit_stats_show_causes(m, sum);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(exit_stats_causes);
+
 void kvm_exit_stats_create_debugfs(struct dentry *dir)
 {
 	if (kvm_x86_ops.exit_reasons_enabled)
@@ -125,6 +143,8 @@ void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm)
 
 	debugfs_create_file("exit_stats_raw", 0644, kvm->debugfs_dentry, kvm,
 			    &exit_stats_raw_fops);
+	debugfs_create_file("exit_stats_causes", 0444, kvm->debugfs_dentry, kvm,
+			    &exit_stats_causes_fops);
 	debugfs_create_file("exit_stats_vcpus", 0444, kvm->debugfs_dentry, kvm,
 			    &exit_stats_vcpus_fops);
 }

@@ -103,6 +103,35 @@ static inline void exit_stats_show_table(struct seq_file *m, const struct exit_s
 		exit_stats_show_row(m, set, base, reason);
 }
 
+/* What made the exits, an entry a line, and the rest of them. */
+static inline void exit_stats_show_causes(struct seq_file *m, const struct exit_stats *set)
+{
+	u64 id, exits, cycles;
+	u32 i;
+
+	seq_puts(m, "reason\tsymbol\tkey\trip\tcpl3\tl2\texits\tcycles\terror\n");
+	for (i = 0; i < set->causes->used; i++) {
+		id = exit_stats_cause(set, i, EXIT_STATS_CAUSE_ID);
+		seq_printf(m, "%u\t%s", (u32)id, exit_stats_symbol(set->vendor, (u32)id));
+		if (id & EXIT_STATS_CAUSE_HAS_KEY)
+			seq_printf(m, "\t%#llx", exit_stats_cause(set, i, EXIT_STATS_CAUSE_KEY));
+		else
+			seq_puts(m, "\t-");
+		if (id & EXIT_STATS_CAUSE_HAS_RIP)
+			seq_printf(m, "\t%#llx", exit_stats_cause(set, i, EXIT_STATS_CAUSE_RIP));
+		else
+			seq_puts(m, "\t-");
+		exits = exit_stats_cause(set, i, EXIT_STATS_CAUSE_EXITS);
+		cycles = exit_stats_cause(set, i, EXIT_STATS_CAUSE_CYCLES);
+		seq_printf(m, "\t%d\t%d\t%llu\t%llu\t%llu\n", !!(id & EXIT_STATS_CAUSE_CPL3),
+			   !!(id & EXIT_STATS_CAUSE_L2), exits, cycles,
+			   exit_stats_cause(set, i, EXIT_STATS_CAUSE_ERROR));
+	}
+	exits = exit_stats_cause(set, EXIT_STATS_CAUSE_REST, EXIT_STATS_CAUSE_EXITS);
+	cycles = exit_stats_cause(set, EXIT_STATS_CAUSE_REST, EXIT_STATS_CAUSE_CYCLES);
+	seq_printf(m, "rest\t-\t-\t-\t-\t-\t%llu\t%llu\t-\n", exits, cycles);
+}
+
 static inline void exit_stats_show_vcpu_header(struct seq_file *m)
 {
 	seq_puts(m, "vcpu\tphase\treason\tfrom_l2\tsince\tfirst\tmark\tnow\t"

@@ -6,7 +6,7 @@
  * such exits is on.  Controls that KVM switches by itself while the VM runs
  * (an interrupt window, say) are taken as on if KVM may use them at all, so
  * that a counter does not come and go with them; what a nested hypervisor
- * asked for its own guest is on, too.
+ * asked for its own guest is on, too.  And what made an exit, from the VMCS.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -17,7 +17,13 @@
 #include "vmx/capabilities.h"
 #include "vmx/nested.h"
 #include "vmx/vmx.h"
+#include "vmx/vmx_ops.h"
 #include "vmx/x86_ops.h"
+
+#define exit_stats_vmreadl vmcs_readl
+#define exit_stats_vmread32 vmcs_read32
+#define exit_stats_vmread64 vmcs_read64
+#include "exit_stats_keys.h"
 
 static struct vmx_exit_controls vmx_exit_controls(struct vcpu_vmx *vmx)
 {
@@ -62,4 +68,10 @@ void vmx_exit_reasons_enabled(struct kvm_vcpu *vcpu, u64 *enabled)
 		if (vmx_has_exit_handler(reason) && vmx_exit_reason_enabled(&c, reason))
 			enabled[reason / 64] |= BIT_ULL(reason % 64);
 	}
+}
+
+/* Latch what made an exit; right after it, with interrupts off. */
+void vmx_exit_stats_caused(struct kvm_vcpu *vcpu)
+{
+	exit_stats_vmx_caused(vcpu, &vcpu->exit_stats);
 }

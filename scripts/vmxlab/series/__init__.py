@@ -13,13 +13,14 @@ from vmxlab.errors import LabError
 OURS = REPO / "kvm-instrumentation"
 
 # The patch that is of use to the course only.
-COURSE = 11
+COURSE = 12
 # Where each file of kvm-instrumentation/ goes in a kernel tree, and the number
 # of the patch that first builds it. The Rust files follow by a rule.
 PLACES = {
     "exit_stats.h": (1, "arch/x86/include/asm/exit_stats.h"),
     "kvm_exit_stats.h": (2, "arch/x86/include/asm/kvm_exit_stats.h"),
     "exit_stats_hooks.h": (2, "arch/x86/kvm/exit_stats_hooks.h"),
+    "exit_stats_keys.h": (3, "arch/x86/kvm/exit_stats_keys.h"),
     "exit_stats_core.c": (2, "arch/x86/kvm/exit_stats_core.c"),
     "exit_stats_causes.h": (3, "arch/x86/kvm/vmx/exit_stats_causes.h"),
     "exit_stats_vmx.c": (3, "arch/x86/kvm/vmx/exit_stats_vmx.c"),
