@@ -32,10 +32,14 @@ ALIASES = {
     "sapphirerapids": "sapphire_rapids",
     "arrowlake": "arrow_lake",
 }
-# IA32_MISC_ENABLE is the one MSR that Linux reads and Bochs lacks; with it
-# every other absent MSR may fault, as it does on hardware (Bochs' msrs file:
-# index, type, reset value, reserved and ignored bits).
-MSRS = "0x1a0 0 00000000 00000001 00000000 00000000 00000000 00000000\n"
+# MSRs that Linux takes for granted and Bochs lacks: IA32_MISC_ENABLE, and
+# IA32_DEBUGCTL, which KVM reads before each entry of a guest. With them every
+# other absent MSR may fault, as it does on hardware (Bochs' msrs file: index,
+# type, reset value, reserved and ignored bits).
+MSRS = """\
+0x1a0 0 00000000 00000001 00000000 00000000 00000000 00000000
+0x1d9 0 00000000 00000000 00000000 00000000 00000000 00000000
+"""
 # Emulated instructions a second of emulated time. This sets how much work fits
 # between two timer ticks, not how fast Bochs runs.
 IPS = 50_000_000
