@@ -3,6 +3,7 @@
 
 pub mod advice;
 pub mod folded;
+mod leaf;
 pub mod model;
 pub mod names;
 pub mod ranges;
@@ -19,6 +20,7 @@ use crate::host::Host;
 use crate::input::read;
 use crate::names::number;
 use crate::output::Output;
+use crate::processor::Processor;
 use crate::source::root;
 use crate::tracing::{self, Until, What};
 use model::{Cause, Causes};
@@ -29,9 +31,13 @@ use names::Names;
 /// # Errors
 ///
 /// Files that are not understood; what the host lacks, or what it refuses.
-pub fn run(args: &CausesArgs, out: &mut Output<'_>) -> Result<u8> {
+pub fn run(args: &CausesArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<u8> {
     // Before anything is counted: a file that cannot be read would lose it all.
-    let names = Names::read(&args.files)?;
+    let own = args.from.is_none() && !args.host;
+    let mut names = Names::read(&args.files)?;
+    if own {
+        names.add_own(&args.files, root(args.root.as_deref()));
+    }
     let (causes, status) = match &args.from {
         Some(file) => {
             let causes = Causes::parse(&read(file)?, &file.display().to_string())?;
@@ -42,7 +48,10 @@ pub fn run(args: &CausesArgs, out: &mut Output<'_>) -> Result<u8> {
                 [] => Until::Time(args.duration),
                 command => Until::Command(command),
             };
-            tracing::count(root(args.root.as_deref()), What::Causes, until)?
+            match args.host {
+                true => tracing::count(root(args.root.as_deref()), What::Causes, until)?,
+                false => leaf::count(processor, until)?,
+            }
         }
     };
     if let Some(what) = args.folded {

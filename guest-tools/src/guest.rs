@@ -5,6 +5,7 @@
 //! reasons that occurred are asked for more than their count, and of a histogram
 //! only the buckets between the smallest and the largest time.
 
+pub mod causes;
 mod second;
 
 use std::cell::RefCell;

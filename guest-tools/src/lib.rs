@@ -50,7 +50,7 @@ use processor::Processor;
 pub fn run(cli: &Cli, processor: &dyn Processor, out: &mut Output<'_>) -> Result<u8> {
     match &cli.command {
         Command::Exits(args) => exits::run(args, processor, out)?,
-        Command::Causes(args) => return causes::run(args, out),
+        Command::Causes(args) => return causes::run(args, processor, out),
         Command::Stat(args) => return stat::run(args, processor, out),
         Command::Caps(args) => return caps::run(args, processor, out),
         Command::Record(args) => return recording::record(args, processor, out),

@@ -53,7 +53,12 @@ pub fn count(root: &Path, what: What, until: Until<'_>) -> Result<(Causes, u8)> 
     Ok((causes, status))
 }
 
-fn wait(events: &Events, until: Until<'_>) -> Result<u8> {
+/// Waits until then; the status is the command's.
+///
+/// # Errors
+///
+/// A command that does not start.
+pub fn wait(events: &Events, until: Until<'_>) -> Result<u8> {
     let words = match until {
         Until::Time(time) => {
             if time.is_none() {

@@ -201,6 +201,8 @@ fn causes(text: &str) -> Causes {
         reasons: Vec::new(),
         causes: Vec::new(),
         places: Vec::new(),
+        source: Default::default(),
+        rest: 0,
         dropped: Default::default(),
         facts: Default::default(),
     };

@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod causes;
+
 use crate::abi::{self, Layout, Regs, Role, Selector, State};
 use crate::counters::{slot, SLOTS};
 use crate::vendor::Vendor;
@@ -56,6 +58,8 @@ pub struct Interface {
     pub tsc_khz: u32,
     /// Bit n is set if field n is served.
     pub fields: u32,
+    /// Leaf [`abi::CAUSES`] is served.
+    pub causes: bool,
     /// Buckets of a histogram; 0 without histograms.
     pub buckets: u32,
 }
@@ -179,6 +183,7 @@ impl<T: CpuidReader> Reader<T> {
             reasons: size.eax,
             tsc_khz: size.ebx,
             fields: size.ecx,
+            causes: eax & abi::HAS_CAUSES != 0,
             buckets: match eax & abi::HISTOGRAMS {
                 0 => 0,
                 _ => size.edx.min(64),

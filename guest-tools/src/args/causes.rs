@@ -14,17 +14,22 @@ use super::Form;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
+  vmxscope causes                          in a guest: since its VM began
+  vmxscope causes make test                in a guest: of a command
   vmxscope causes --host                   as root: count until Ctrl-C
   vmxscope causes --host --duration 10s --symbols System.map
   vmxscope causes --host sh -c 'ssh guest make test'
   vmxscope causes --host --duration 10s --json > causes.json
   vmxscope causes --from causes.json --folded=places | flamegraph.pl > places.svg
 
-The causes are the MSRs, ports, addresses, CPUID leaves and hypercalls that the exits of this
+In a guest they are this VM's own, with times, if its host keeps them: kvm with exit_stats_causes=1,
+or vmx_exits with causes=1. Functions have names for root, by /proc/kallsyms.
+
+On a host the causes are the MSRs, ports, addresses, CPUID leaves and hypercalls that the exits of this
 host's VMs were about. ftrace counts them by the trace events of any KVM, Intel's or AMD's, in a
 tracing instance that is removed at the end. ftrace tells no times: neither those of handling nor
 those of userspace. It tells what exits were about and where the guest's code was, but not both of
-one exit, and it counts all VMs together. Nothing of this is seen inside a guest.
+one exit, and it counts all VMs together.
 
 The guest's own files give better names: copy its /proc/kallsyms, /proc/ioports and /proc/iomem, as
 root there. A System.map fits a guest that was booted with nokaslr.
@@ -32,7 +37,7 @@ root there. A System.map fits a guest that was booted with nokaslr.
 The command's exit status is passed on, and the result goes to standard error then.")]
 pub struct CausesArgs {
     /// On a host, as root: all its VMs together, by ftrace
-    #[arg(long, help_heading = "Source", required_unless_present = "from")]
+    #[arg(long, help_heading = "Source")]
     pub host: bool,
     /// Show what `vmxscope causes --json` saved, instead; - is standard input
     #[arg(long, value_name = "FILE", help_heading = "Source",

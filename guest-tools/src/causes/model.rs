@@ -25,6 +25,8 @@ pub enum Kind {
     PortIn,
     /// The port in bits 15:0, the size in bytes in 23:16.
     PortOut,
+    /// The guest-physical address; whether it was read or written is not known.
+    Mmio,
     /// The guest-physical address.
     MmioRead,
     /// The guest-physical address.
@@ -93,11 +95,25 @@ impl Cause {
     }
 }
 
+/// Who counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// ftrace, all VMs of a host together.
+    #[default]
+    Ftrace,
+    /// The host's KVM, this guest, which read it by a CPUID leaf.
+    Leaf,
+}
+
 /// The causes of all exits in a stretch of time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Causes {
     /// [`FORMAT`].
     pub format: String,
+    /// Who counted.
+    #[serde(default)]
+    pub source: Source,
     /// Whose exit reasons these are.
     #[serde(with = "crate::view::VendorName")]
     pub vendor: Vendor,
@@ -111,6 +127,9 @@ pub struct Causes {
     pub causes: Vec<Cause>,
     /// Where the guest's code was, by exit reason.
     pub places: Vec<Cause>,
+    /// Exits of which the host kept no cause, since others had more.
+    #[serde(default)]
+    pub rest: u64,
     /// Events that had no room in a table, by what the table counts.
     #[serde(default)]
     pub dropped: BTreeMap<String, u64>,

@@ -2,6 +2,8 @@
 //! Causes as people call them.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use serde::Deserialize;
 
@@ -76,6 +78,23 @@ impl Names {
         })
     }
 
+    /// Takes this guest's own files where none was named, as far as they can be read: the
+    /// kernel shows most of what is in them to root only.
+    pub fn add_own(&mut self, named: &GuestFiles, root: &Path) {
+        let read = |file: &str| fs::read_to_string(root.join("proc").join(file)).ok();
+        let ranges = |file| Ranges::of_proc(&read(file)?, file).ok();
+        if named.ioports.is_none() {
+            self.ioports = ranges("ioports").unwrap_or_default();
+        }
+        if named.iomem.is_none() {
+            self.iomem = ranges("iomem").unwrap_or_default();
+        }
+        if named.symbols.is_none() {
+            let symbols = read("kallsyms").map(|text| Symbols::parse(&text, "kallsyms"));
+            self.symbols = symbols.and_then(Result::ok).unwrap_or_default();
+        }
+    }
+
     /// The name of what a cause is about, if it has one.
     pub fn of(&self, cause: &Cause) -> Option<String> {
         let key = cause.key?;
@@ -87,7 +106,7 @@ impl Names {
                 let port = port(key);
                 own(self.ioports.name(port).or(self.ports.name(port)))
             }
-            Kind::MmioRead | Kind::MmioWrite | Kind::Ioeventfd => self.address(key),
+            Kind::Mmio | Kind::MmioRead | Kind::MmioWrite | Kind::Ioeventfd => self.address(key),
             Kind::Page => self.address(key & !0xfff),
             Kind::Cpuid => None,
             Kind::Hypercall => own(self.hypercalls.name(key)),
@@ -141,6 +160,7 @@ pub fn action(kind: Kind) -> &'static str {
         Kind::MsrWrite => "WRMSR",
         Kind::PortIn => "IN",
         Kind::PortOut => "OUT",
+        Kind::Mmio => "MMIO",
         Kind::MmioRead => "MMIO read",
         Kind::MmioWrite => "MMIO write",
         Kind::Ioeventfd => "ioeventfd",
@@ -223,7 +243,9 @@ pub fn noun(cause: &Cause, causes: &Causes) -> String {
         },
         Kind::MsrRead | Kind::MsrWrite => format!("MSR {key:#x}"),
         Kind::PortIn | Kind::PortOut => format!("port {key:#x}"),
-        Kind::MmioRead | Kind::MmioWrite | Kind::Ioeventfd => format!("address {key:#x}"),
+        Kind::Mmio | Kind::MmioRead | Kind::MmioWrite | Kind::Ioeventfd => {
+            format!("address {key:#x}")
+        }
         Kind::Page => format!("page {key:#x}"),
         Kind::Cpuid => format!("CPUID leaf {key:#x}"),
         Kind::Hypercall => format!("hypercall {key}"),

@@ -7,7 +7,7 @@ use exit_stats::reason::Vendor;
 use serde::Serialize;
 
 use super::advice::{that_applies, Advice};
-use super::model::{Cause, Causes, Kind};
+use super::model::{Cause, Causes, Kind, Source};
 use super::names::{action, key, Names};
 use crate::error::Result;
 use crate::output::Output;
@@ -98,8 +98,12 @@ fn head(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
         Vendor::Svm => "SVM",
     };
     let text = format!(
-        "{} exits of all VMs in {:.2} s, {} a second ({vendor}):",
+        "{} exits of {} in {:.2} s, {} a second ({vendor}):",
         grouped(causes.exits),
+        match causes.source {
+            Source::Ftrace => "all VMs",
+            Source::Leaf => "this VM",
+        },
         causes.seconds,
         rate(causes, causes.exits)
     );
@@ -116,10 +120,31 @@ fn notes(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
             "ftrace's table of {what} was full: {events} events are in no line. A shorter time helps."
         )?;
     }
-    let text = "Counted by ftrace: no times, all VMs together, and an access that KVM takes in \
-                several steps counts as several.";
-    let text = out.look.dim(text);
+    let text = match causes.source {
+        Source::Ftrace => {
+            "Counted by ftrace: no times, all VMs together, and an access that KVM takes in \
+             several steps counts as several."
+                .into()
+        }
+        Source::Leaf => kept(causes),
+    };
+    let text = out.look.dim(&text);
     writeln!(out, "{text}")
+}
+
+/// How exact the causes are that the host kept.
+fn kept(causes: &Causes) -> String {
+    let errors = causes.causes.iter().chain(&causes.places);
+    let error = errors.map(|cause| cause.error).max().unwrap_or(0);
+    match (error, causes.rest) {
+        (0, 0) => "Kept by the host, exactly.".into(),
+        (error, rest) => format!(
+            "Kept by the host, which has room for 123 causes a vCPU: no line has more than {} \
+             exits of other causes in it, and {} are in no line.",
+            grouped(error),
+            grouped(rest)
+        ),
+    }
 }
 
 fn rate(causes: &Causes, exits: u64) -> String {
@@ -227,9 +252,13 @@ pub fn reasons_prometheus(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
         metrics.begin(
             "vmxscope_measured_seconds",
             "gauge",
-            "For how long ftrace counted.",
+            "For how long exits were counted.",
         )?;
-        metrics.sample(&[("by", "ftrace")], &format!("{:.6}", causes.seconds))?;
+        let by = match causes.source {
+            Source::Ftrace => "ftrace",
+            Source::Leaf => "host",
+        };
+        metrics.sample(&[("by", by)], &format!("{:.6}", causes.seconds))?;
         let help = "VM exits by reason, in the time that was measured.";
         metrics.begin("vmxscope_measured_exits", "gauge", help)?;
         for cause in &causes.reasons {

@@ -10,11 +10,13 @@ use std::cell::{Cell, RefCell};
 use std::io;
 
 use clap::Parser;
-use exit_stats::abi::{Regs, Selector, EXTENSION, SNAPSHOT};
+use exit_stats::abi::{Regs, Selector, CAUSES, EXTENSION, SNAPSHOT};
 use exit_stats::answer::{answer, Config};
+use exit_stats::causes::{Cause, ENTRIES, ROOM};
 use exit_stats::clock::Vcpu;
 use exit_stats::counters::{Set, View};
 use exit_stats::hist::Hist;
+use exit_stats::outside::Table;
 use exit_stats::reader::CpuidReader;
 use vmxscope::args::Cli;
 use vmxscope::error::Result;
@@ -49,6 +51,8 @@ pub struct Machine {
     pub counted: (Set, Box<Hist>),
     pub clock: Cell<u64>,
     pub snapshot: RefCell<Option<(Set, Box<Hist>)>>,
+    /// The causes of the exits and those of the snapshot, if the host keeps them.
+    pub causes: Option<Box<(Table<ENTRIES>, Table<ROOM>)>>,
 }
 
 impl Machine {
@@ -76,6 +80,39 @@ impl Machine {
             counted: Default::default(),
             clock: Cell::new(1_000_000),
             snapshot: RefCell::new(None),
+            causes: None,
+        }
+    }
+
+    /// One whose host keeps the causes of exits.
+    pub fn caused() -> Self {
+        let mut machine = Self::patched();
+        machine.causes = Some(Box::new((Table::new(1), Table::new(1))));
+        machine.config.as_mut().unwrap().causes = true;
+        machine
+    }
+
+    /// Lets an exit happen whose cause is kept.
+    pub fn exit_by(&self, cause: Cause, cycles: u64) {
+        let start = self.clock.get();
+        self.vcpu.exit(cause.id as u32, false, start);
+        let id = cause.id & !0xffff_ffff;
+        self.vcpu.cause(Cause { id, ..cause });
+        self.vcpu.handled(self.view(), start + cycles);
+        self.clock.set(start + cycles + 1_000);
+    }
+
+    fn taken<'a>(&'a self, set: &'a (Set, Box<Hist>)) -> View<'a> {
+        View {
+            causes: self.causes.as_ref().map(|causes| causes.1.causes()),
+            ..view(set)
+        }
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            causes: self.causes.as_ref().map(|causes| causes.0.causes()),
+            ..view(&self.counted)
         }
     }
 
@@ -151,15 +188,15 @@ impl Machine {
         } = Selector::decode(ecx);
         let mut regs = Regs::default();
         let mut snapshot = self.snapshot.borrow_mut();
-        let set = match leaf == EXTENSION && (of_snapshot || field == SNAPSHOT) {
-            false => Some(view(&self.counted)),
+        let set = match matches!(leaf, EXTENSION | CAUSES) && (of_snapshot || field == SNAPSHOT) {
+            false => Some(self.view()),
             true => {
                 if self.memory && !of_snapshot {
-                    let taken = view(snapshot.get_or_insert_with(Default::default));
+                    let taken = self.taken(snapshot.get_or_insert_with(Default::default));
                     taken.clear();
-                    taken.add(view(&self.counted));
+                    taken.add(self.view());
                 }
-                snapshot.as_ref().map(view)
+                snapshot.as_ref().map(|set| self.taken(set))
             }
         };
         answer(config, leaf, ecx, set, &mut regs).then_some(regs)

@@ -9,7 +9,7 @@ use super::tables::{
     Table, EXCEPTIONS, HYPERCALLS, HYPERV, IOEVENTFDS, LEAVES, MMIO, MSRS, PAGES, PLACES, PORTS,
     REASONS, REGISTERS, SUBLEAVES, TABLES,
 };
-use crate::causes::model::{Cause, Causes, Kind, FORMAT};
+use crate::causes::model::{Cause, Causes, Kind, Source, FORMAT};
 use crate::error::Result;
 use crate::tracing::hist::{self, Hist};
 
@@ -75,6 +75,8 @@ impl Found {
         let causes = self.by_key(vendor, &reasons);
         Causes {
             format: FORMAT.into(),
+            source: Source::Ftrace,
+            rest: 0,
             vendor,
             seconds,
             exits: reasons.iter().map(|cause| cause.exits).sum(),
