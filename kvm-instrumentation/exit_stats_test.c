@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Test the exit statistics: the CPUID leaves, KVM_CAP_X86_EXIT_STATS, the
- * binary statistics, and that VMs may end while the host's sum is read.
+ * Test the exit statistics: the CPUID leaves, KVM_CAP_X86_EXIT_STATS, the causes,
+ * the binary statistics, and that VMs may end while the host's sum is read.
  */
 #include <string.h>
 
@@ -13,6 +13,7 @@
 #define LEAF_EXITS	0x4ffffffd
 #define LEAF_DISCOVERY	0x4ffffffb
 #define LEAF_EXTENSION	0x4ffffffa
+#define LEAF_CAUSES	0x4ffffff9
 
 #define SNAPSHOT	(0x7fff << 16)
 #define OF_SNAPSHOT	0x80000000
@@ -20,6 +21,8 @@
 #define UNDEFINED	0xffffffff
 #define FIELD_EXITS	0
 #define FIELD_CYCLES	1
+#define WORD_EXITS	3
+#define WORD_CYCLES	4
 
 #define NR_CPUIDS	100
 
@@ -67,6 +70,31 @@ static void check_snapshot(u32 nr_reasons, u32 cpuid)
 	GUEST_ASSERT(figure(cpuid, FIELD_EXITS) >= NR_CPUIDS);
 }
 
+static u64 word(u32 entry, u32 word)
+{
+	struct regs r = ask(LEAF_CAUSES, entry | word << 16 | OF_SNAPSHOT);
+
+	GUEST_ASSERT(!r.edx);
+	return r.eax | (u64)r.ebx << 32;
+}
+
+/* Of the snapshot: entries and the rest are the total, and one of them is the loop's. */
+static void check_causes(u32 cpuid)
+{
+	u64 exits = word(TOTAL, WORD_EXITS), cycles = word(TOTAL, WORD_CYCLES);
+	bool found = false;
+	u32 i;
+
+	for (i = 0; !ask(LEAF_CAUSES, i | OF_SNAPSHOT).edx; i++) {
+		exits += word(i, WORD_EXITS);
+		cycles += word(i, WORD_CYCLES);
+		found |= (u32)word(i, 0) == cpuid && !word(i, 1) && word(i, WORD_EXITS) >= NR_CPUIDS;
+	}
+	GUEST_ASSERT(found);
+	GUEST_ASSERT_EQ(exits, figure(TOTAL, FIELD_EXITS));
+	GUEST_ASSERT_EQ(cycles, figure(TOTAL, FIELD_CYCLES));
+}
+
 static void guest_code(u32 cpuid, u32 nr_reasons)
 {
 	struct regs r;
@@ -87,6 +115,7 @@ static void guest_code(u32 cpuid, u32 nr_reasons)
 	GUEST_ASSERT_EQ(ask(LEAF_EXTENSION, SNAPSHOT | OF_SNAPSHOT).edx, UNDEFINED);
 	GUEST_ASSERT_EQ(ask(LEAF_EXTENSION, SNAPSHOT).eax, 1);
 	check_snapshot(nr_reasons, cpuid);
+	check_causes(cpuid);
 	GUEST_DONE();
 }
 
@@ -143,16 +172,23 @@ int main(int argc, char *argv[])
 	struct kvm_vm *vm;
 	int i;
 
-	vm = vm_create_with_one_vcpu(&vcpu, guest_code);
+	vm = vm_create(1);
 	TEST_REQUIRE(vm_check_cap(vm, KVM_CAP_X86_EXIT_STATS));
+	TEST_ASSERT(__vm_enable_cap(vm, KVM_CAP_X86_EXIT_STATS, 4) < 0, "4 is no flag");
+	vm_enable_cap(vm, KVM_CAP_X86_EXIT_STATS, KVM_X86_EXIT_STATS_CAUSES);
+	vcpu = vm_vcpu_add(vm, 0, guest_code);
 	vcpu_args_set(vcpu, 2, cpuid, nr_reasons);
 
-	TEST_ASSERT(__vm_enable_cap(vm, KVM_CAP_X86_EXIT_STATS, 2) < 0, "2 is no value");
-	vm_enable_cap(vm, KVM_CAP_X86_EXIT_STATS, 0);
 	run_to_sync(vcpu, 1);
-	vm_enable_cap(vm, KVM_CAP_X86_EXIT_STATS, 1);
+	vm_enable_cap(vm, KVM_CAP_X86_EXIT_STATS, KVM_X86_EXIT_STATS_LEAVES);
 	run_to_sync(vcpu, 0);
 	test_stats(vcpu, cpuid);
+	kvm_vm_free(vm);
+
+	/* The causes cannot come once there is a vCPU. */
+	vm = vm_create_with_one_vcpu(&vcpu, guest_code);
+	TEST_ASSERT(__vm_enable_cap(vm, KVM_CAP_X86_EXIT_STATS, KVM_X86_EXIT_STATS_CAUSES) < 0,
+		    "The causes are kept from the first exit on, or not at all");
 	kvm_vm_free(vm);
 
 	/* Tables are allocated and freed with their vCPUs. */

@@ -18,8 +18,8 @@
 static void vmx_exits_take_snapshot(struct vmx_exits_vcpu *v)
 {
 	if (!v->snapshot)
-		v->snapshot = vmx_exits_alloc(v->vm->config.hist,
-					      GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
+		v->snapshot = vmx_exits_alloc_vm(v->vm, 2 * EXIT_STATS_CAUSE_ENTRIES,
+						 GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
 	if (!v->snapshot)
 		return;
 
@@ -35,7 +35,7 @@ bool vmx_exits_answer(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *
 {
 	const u32 leaf = *eax, subleaf = *ecx;
 	const u32 field = leaf == EXIT_STATS_EXTENSION ? EXIT_STATS_FIELD(subleaf) : 0;
-	const bool of_snapshot = leaf == EXIT_STATS_EXTENSION &&
+	const bool of_snapshot = leaf <= EXIT_STATS_EXTENSION &&
 				 (subleaf & EXIT_STATS_OF_SNAPSHOT);
 	struct exit_stats_regs regs = {};
 	struct exit_stats_config config;
@@ -57,6 +57,9 @@ bool vmx_exits_answer(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *
 
 	if (field == EXIT_STATS_SNAPSHOT || of_snapshot) {
 		served = exit_stats_answer(&config, leaf, subleaf, v->snapshot, &regs);
+	} else if (leaf == EXIT_STATS_CAUSES) {
+		/* Entries of several tables have nothing in common: this vCPU's own. */
+		served = exit_stats_answer(&config, leaf, subleaf, v->exits.set, &regs);
 	} else {
 		list_for_each_entry_rcu(other, &v->vm->vcpus, list, true) {
 			served = exit_stats_answer(&config, leaf, subleaf, other->exits.set, &regs);

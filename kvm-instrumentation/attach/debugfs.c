@@ -3,8 +3,8 @@
  * vmx_exits: the host's tables in debugfs.
  *
  * vmx_exits/exit_stats_raw is of all VMs that there are, and in the folder of each,
- * vmx_exits/<pid>-<fd> as in KVM's own, are the same of one, exit_stats_vcpus and
- * guest, by which the VMM lets the guest read its exits (1) or not (0).  Writing 0
+ * vmx_exits/<pid>-<fd> as in KVM's own, are the same of one, exit_stats_vcpus,
+ * exit_stats_causes if they are kept, and guest, by which the VMM lets the guest read its exits (1) or not (0).  Writing 0
  * to a table resets it; the counters themselves are never written.
  */
 #include <linux/debugfs.h>
@@ -64,6 +64,21 @@ static int vmx_exits_show_vcpus(struct seq_file *m, void *unused)
 	exit_stats_show_vcpu_header(m);
 	list_for_each_entry_rcu(v, &vm->vcpus, list, true)
 		exit_stats_show_vcpu(m, v->id, &v->exits);
+	return 0;
+}
+
+static int vmx_exits_show_causes(struct seq_file *m, void *unused)
+{
+	struct vmx_exits_vm *vm = m->private;
+	struct exit_stats *sum = vmx_exits_alloc_vm(vm, 2 * EXIT_STATS_CAUSE_ENTRIES,
+						    GFP_KERNEL_ACCOUNT);
+
+	if (!sum)
+		return -ENOMEM;
+
+	vmx_exits_sum(vm, sum);
+	exit_stats_show_causes(m, sum);
+	vmx_exits_free(sum);
 	return 0;
 }
 
@@ -131,6 +146,11 @@ static int vmx_exits_open_vcpus(struct inode *inode, struct file *file)
 	return vmx_exits_open_as(inode, file, vmx_exits_show_vcpus);
 }
 
+static int vmx_exits_open_causes(struct inode *inode, struct file *file)
+{
+	return vmx_exits_open_as(inode, file, vmx_exits_show_causes);
+}
+
 static int vmx_exits_release(struct inode *inode, struct file *file)
 {
 	struct vmx_exits_vm *vm = inode->i_private;
@@ -153,6 +173,14 @@ static const struct file_operations vmx_exits_fops = {
 static const struct file_operations vmx_exits_vcpus_fops = {
 	.owner = THIS_MODULE,
 	.open = vmx_exits_open_vcpus,
+	.read = seq_read,
+	.llseek = seq_lseek,
+	.release = vmx_exits_release,
+};
+
+static const struct file_operations vmx_exits_causes_fops = {
+	.owner = THIS_MODULE,
+	.open = vmx_exits_open_causes,
 	.read = seq_read,
 	.llseek = seq_lseek,
 	.release = vmx_exits_release,
@@ -193,6 +221,8 @@ void vmx_exits_create_vm_debugfs(struct vmx_exits_vm *vm)
 	vm->dir = debugfs_create_dir(own->d_name.name, vmx_exits_dir);
 	debugfs_create_file("exit_stats_raw", 0644, vm->dir, vm, &vmx_exits_fops);
 	debugfs_create_file("exit_stats_vcpus", 0444, vm->dir, vm, &vmx_exits_vcpus_fops);
+	if (vm->config.causes)
+		debugfs_create_file("exit_stats_causes", 0444, vm->dir, vm, &vmx_exits_causes_fops);
 	debugfs_create_file_unsafe("guest", 0644, vm->dir, vm, &vmx_exits_guest_fops);
 }
 

@@ -19,8 +19,19 @@
 
 #include "vmx_exits.h"
 
-/* As in the SDM. */
-#define VMCS_EXIT_REASON 0x4402
+/* KVM's own way to read the current VMCS is not for others. */
+static __always_inline u64 vmx_exits_vmread(unsigned long field)
+{
+	unsigned long value;
+
+	asm volatile("vmread %1, %0" : "=r"(value) : "r"(field) : "cc");
+	return value;
+}
+
+#define exit_stats_vmreadl vmx_exits_vmread
+#define exit_stats_vmread32 (u32)vmx_exits_vmread
+#define exit_stats_vmread64 vmx_exits_vmread
+#include "../exit_stats_keys.h"
 
 /*
  * Weak, so that without KVM this module's own message is seen and not the
@@ -41,11 +52,16 @@ DEFINE_STATIC_SRCU(vmx_exits_srcu);
 /* kvm_amd's function that reads a VMCB, whose place in KVM's structures is not for others. */
 static void (*vmx_exits_svm_info)(struct kvm_vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2,
 				  u32 *intr_info, u32 *error_code);
+static int (*vmx_exits_svm_cpl)(struct kvm_vcpu *vcpu);
+static unsigned long (*vmx_exits_linear_rip)(struct kvm_vcpu *vcpu);
 
 /* Nothing tells that there was no exit since: an entry may fail, or be given up. */
 static __always_inline void vmx_exits_handled(struct exit_stats_vcpu *v)
 {
-	exit_stats_handled(v);
+	if (v->latest & EXIT_STATS_CAUSED)
+		exit_stats_handled_caused(v);
+	else
+		exit_stats_handled(v);
 	v->latest |= EXIT_STATS_OVER;
 }
 
@@ -71,25 +87,33 @@ static void vmx_exits_on_vmx_exit(void *data, struct kvm_vcpu *vcpu)
 {
 	u64 tsc = rdtsc();
 	struct exit_stats_vcpu *v = vmx_exits_of(vcpu);
-	unsigned long reason;
 
 	if (unlikely(!v))
 		return;
-	asm volatile("vmread %1, %0" : "=r"(reason) : "r"(VMCS_EXIT_REASON + 0UL) : "cc");
-	exit_stats_exit(v, reason, !!(vcpu->arch.hflags & HF_GUEST_MASK), tsc);
+	exit_stats_exit(v, exit_stats_vmread32(VM_EXIT_REASON),
+			!!(vcpu->arch.hflags & HF_GUEST_MASK), tsc);
+	if (v->set->causes)
+		exit_stats_vmx_caused(vcpu, v);
 }
 
 static void vmx_exits_on_svm_exit(void *data, struct kvm_vcpu *vcpu)
 {
-	u64 tsc = rdtsc(), info;
+	u64 tsc = rdtsc(), info1, info2;
 	struct exit_stats_vcpu *v = vmx_exits_of(vcpu);
+	struct exit_stats_key k;
 	u32 reason, word;
 
 	if (unlikely(!v))
 		return;
-	vmx_exits_svm_info(vcpu, &reason, &info, &info, &word, &word);
+	vmx_exits_svm_info(vcpu, &reason, &info1, &info2, &word, &word);
 	exit_stats_exit(v, exit_stats_svm_number(reason), !!(vcpu->arch.hflags & HF_GUEST_MASK),
 			tsc);
+	if (!v->set->causes)
+		return;
+	k = exit_stats_svm_key(vcpu, (u16)v->latest, info1, info2);
+	if (k.flags && vmx_exits_svm_cpl(vcpu) == 3)
+		k.flags |= EXIT_STATS_CAUSE_CPL3;
+	exit_stats_caused(v, k.flags, k.key, k.flags ? vmx_exits_linear_rip(vcpu) : 0);
 }
 
 /* The vCPU sleeps or polls until it is entered again, or KVM_RUN returns. */
@@ -241,6 +265,16 @@ unsigned long vmx_exits_address(const char *function)
 	return (unsigned long)kp.addr;
 }
 
+/* What is asked of kvm_amd, or of KVM for it. */
+static const struct {
+	const char *name;
+	void **function;
+} vmx_exits_called_by_us[] = {
+	{ "svm_get_exit_info", (void **)&vmx_exits_svm_info },
+	{ "svm_get_cpl", (void **)&vmx_exits_svm_cpl },
+	{ "kvm_get_linear_rip", (void **)&vmx_exits_linear_rip },
+};
+
 static int vmx_exits_find_functions(void)
 {
 	unsigned long address;
@@ -258,13 +292,17 @@ static int vmx_exits_find_functions(void)
 	if (vmx_exits_vendor != EXIT_STATS_SVM)
 		return 0;
 
-	address = vmx_exits_address("svm_get_exit_info");
-	if (!address) {
-		pr_err("this KVM is not known: it has no function svm_get_exit_info()\n");
-		return -EOPNOTSUPP;
+	for (i = 0; i < ARRAY_SIZE(vmx_exits_called_by_us); i++) {
+		address = vmx_exits_address(vmx_exits_called_by_us[i].name);
+		if (!address) {
+			pr_err("this KVM is not known: it has no function %s()\n",
+			       vmx_exits_called_by_us[i].name);
+			return -EOPNOTSUPP;
+		}
+		/* KVM calls it by its address, too, or exports it, so it has kept its ENDBR. */
+		*vmx_exits_called_by_us[i].function =
+			(void *)(address - (IS_ENABLED(CONFIG_X86_KERNEL_IBT) ? 4 : 0));
 	}
-	/* It is called by its address, so it has kept its ENDBR. */
-	vmx_exits_svm_info = (void *)(address - (IS_ENABLED(CONFIG_X86_KERNEL_IBT) ? 4 : 0));
 	return 0;
 }
 

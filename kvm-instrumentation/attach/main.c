@@ -24,6 +24,10 @@ bool vmx_exits_hist = true;
 module_param_named(hist, vmx_exits_hist, bool, 0644);
 MODULE_PARM_DESC(hist, "Histograms of exit handling times, of VMs that are met from now on");
 
+bool vmx_exits_causes;
+module_param_named(causes, vmx_exits_causes, bool, 0644);
+MODULE_PARM_DESC(causes, "Keep the causes of exits too, of VMs that are met from now on");
+
 /* A parameter that is one of a few words. */
 struct vmx_exits_choice {
 	const char *const *words;

@@ -45,6 +45,32 @@ struct exit_stats *vmx_exits_alloc(bool hist, gfp_t gfp)
 	return s;
 }
 
+/* The same as a VM's vCPUs have, with room for as many causes if the VM keeps any. */
+struct exit_stats *vmx_exits_alloc_vm(const struct vmx_exits_vm *vm, u32 entries, gfp_t gfp)
+{
+	struct exit_stats *s = vmx_exits_alloc(vm->config.hist, gfp);
+
+	if (!s || !vm->config.causes)
+		return s;
+
+	s->causes = kzalloc(struct_size(s->causes, entry, entries), gfp);
+	if (!s->causes) {
+		kfree(s);
+		return NULL;
+	}
+	s->causes->seeds[0] = get_random_u64() | 1;
+	s->causes->seeds[1] = get_random_u64() | 1;
+	s->causes->capacity = entries;
+	return s;
+}
+
+void vmx_exits_free(struct exit_stats *s)
+{
+	if (s)
+		kfree(s->causes);
+	kfree(s);
+}
+
 /* Add a VM's vCPUs, which may be running, to @sum. */
 void vmx_exits_sum(struct vmx_exits_vm *vm, struct exit_stats *sum)
 {
@@ -102,8 +128,8 @@ static void vmx_exits_free_vm(struct vmx_exits_vm *vm)
 	struct vmx_exits_vcpu *v, *next;
 
 	list_for_each_entry_safe(v, next, &vm->vcpus, list) {
-		kfree(v->snapshot);
-		kfree(v->exits.set);
+		vmx_exits_free(v->snapshot);
+		vmx_exits_free(v->exits.set);
 		kfree(v);
 	}
 	kfree(vm->base);
@@ -157,6 +183,7 @@ static struct vmx_exits_vm *vmx_exits_new_vm(struct kvm *kvm)
 		.tsc_khz = tsc_khz,
 		.hist = READ_ONCE(vmx_exits_hist),
 		.beside = true,
+		.causes = READ_ONCE(vmx_exits_causes),
 	};
 	return vm;
 }
@@ -173,7 +200,7 @@ static int vmx_exits_add(struct kvm_vcpu *vcpu)
 
 	v = kzalloc(sizeof(*v), GFP_KERNEL_ACCOUNT);
 	if (v)
-		v->exits.set = vmx_exits_alloc(vm->config.hist, GFP_KERNEL_ACCOUNT);
+		v->exits.set = vmx_exits_alloc_vm(vm, EXIT_STATS_CAUSE_ENTRIES, GFP_KERNEL_ACCOUNT);
 	if (!v || !v->exits.set) {
 		kfree(v);
 		if (!found)

@@ -43,11 +43,12 @@ begin() {
 	off) set_param '' 0 ;;
 	on) set_param _hist 0; set_param '' 1 ;;
 	histograms) set_param _hist 1; set_param '' 1 ;;
+	causes) set_param _causes 1; set_param _hist 1; set_param '' 1 ;;
 	esac
 }
 counted() {
 	case $1 in
-	on | histograms) awk '$1 == 65535 { print $3 }' $debug/*-*/exit_stats_raw ;;
+	on | histograms | causes) awk '$1 == 65535 { print $3 }' $debug/*-*/exit_stats_raw ;;
 	beside) awk '$1 == 65535 { print $3 }' /sys/kernel/debug/vmx_exits/*-*/exit_stats_raw ;;
 	course)
 		cat /run/course /sys/module/kvm_intel/parameters/course |

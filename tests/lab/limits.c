@@ -7,7 +7,7 @@
  *
  *   capability  prints "check VALUE" of KVM_CHECK_EXTENSION for KVM and for the VM; then
  *               whether the guest is served the leaves, and its instance number; then the
- *               same after KVM_ENABLE_CAP was called with 0, 1 and 2, and its error
+ *               same after KVM_ENABLE_CAP was called with 0, 1, 2 and 4, and its error
  *   memory      VCPUS vCPUs, which have run, take a snapshot each, with the limit of the
  *               memory cgroup set to what it uses; prints how many got one
  */
@@ -50,13 +50,16 @@ static void capability(void)
 {
 	struct vmm vmm = make_vm(0, cpuid_code, sizeof(cpuid_code), 1);
 	struct kvm_enable_cap cap = { .cap = CAP_X86_EXIT_STATS };
+	static const int flags[] = { 0, 1, 2, 4 };
 	struct kvm_run *run;
 	int vcpu = make_vcpu(&vmm, 0, &run);
+	unsigned int i;
 
 	printf("check %d %d\n", ioctl(vmm.kvm, KVM_CHECK_EXTENSION, CAP_X86_EXIT_STATS),
 	       ioctl(vmm.vm, KVM_CHECK_EXTENSION, CAP_X86_EXIT_STATS));
 	print_served(vcpu);
-	for (cap.args[0] = 0; cap.args[0] < 3; cap.args[0]++) {
+	for (i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
+		cap.args[0] = flags[i];
 		errno = 0;
 		ioctl(vmm.vm, KVM_ENABLE_CAP, &cap);
 		printf("enable %d %s\n", (int)cap.args[0], errno ? strerror(errno) : "taken");

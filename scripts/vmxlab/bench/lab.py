@@ -24,15 +24,16 @@ METHODS = {
     "off": "ours, exit_stats=0",
     "on": "ours, without histograms",
     "histograms": "ours, with histograms",
+    "causes": "ours, with histograms and the causes",
     "beside": "vmx_exits beside an unmodified KVM, with histograms",
     "course": "the course's: shared atomics in vmx_handle_exit()",
     "tracepoints": "kvm_exit and kvm_entry traced",
     "bpf": "a BPF counter on these tracepoints",
     "perf": "perf kvm stat record",
 }
-OURS = ("off", "on", "histograms")
+OURS = ("off", "on", "histograms", "causes")
 # The methods for one kind of exit alone: those that need nothing but the two kernels.
-ALONE = ("stock", "off", "on", "histograms", "beside", "tracepoints")
+ALONE = ("stock", "off", "on", "histograms", "causes", "beside", "tracepoints")
 
 # What was found of a method: figures by kind, and counts of exits.
 Method = dict[str, Any]

@@ -8,8 +8,9 @@ from vmxlab.report import svg
 from .lab import KINDS, METHODS
 
 # Short, for they stand in one line above the picture.
-NAMES = {"off": "off", "on": "on", "histograms": "histograms", "beside": "beside KVM",
-         "course": "course", "tracepoints": "traced", "bpf": "BPF", "perf": "perf"}
+NAMES = {"off": "off", "on": "on", "histograms": "histograms", "causes": "causes",
+         "beside": "beside KVM", "course": "course", "tracepoints": "traced", "bpf": "BPF",
+         "perf": "perf"}
 
 
 def draw(result: dict[str, Any]) -> str:
