@@ -136,35 +136,37 @@ static void vmx_exits_on_put(struct kvm_vcpu *vcpu)
 								      EXIT_STATS_USER_BEGIN);
 }
 
-enum { LOAD, PUT, BLOCK, HALT, RUN, DESTROY, NR_CALLS, CPUID = NR_CALLS, NR_FUNCTIONS };
+enum {
+	CPUID, LOAD, PUT, BLOCK, HALT, RUN, DESTROY, NR_HOOKED,
+	SVM_INFO = NR_HOOKED, NR_FUNCTIONS
+};
 
-/* Functions that are hooked. */
-static const char *const vmx_exits_functions[] = {
-	[LOAD] = "kvm_arch_vcpu_load",
-	[PUT] = "kvm_arch_vcpu_put",
-	[BLOCK] = "kvm_vcpu_block",
-	[HALT] = "kvm_vcpu_halt",
-	[RUN] = "kvm_arch_vcpu_ioctl_run",
-	[DESTROY] = "kvm_arch_destroy_vm",
-	[CPUID] = "kvm_cpuid",
+/*
+ * Functions that are hooked, and the one that is called on AMD.  Most of KVM's are
+ * not exported to others; kprobes, which are never armed, know them by name.
+ */
+#define VMX_EXITS_FUNCTION(function) { .symbol_name = (function), .flags = KPROBE_FLAG_DISABLED }
+
+static struct kprobe vmx_exits_functions[] __initdata = {
+	[CPUID] = VMX_EXITS_FUNCTION("kvm_cpuid"),
+	[LOAD] = VMX_EXITS_FUNCTION("kvm_arch_vcpu_load"),
+	[PUT] = VMX_EXITS_FUNCTION("kvm_arch_vcpu_put"),
+	[BLOCK] = VMX_EXITS_FUNCTION("kvm_vcpu_block"),
+	[HALT] = VMX_EXITS_FUNCTION("kvm_vcpu_halt"),
+	[RUN] = VMX_EXITS_FUNCTION("kvm_arch_vcpu_ioctl_run"),
+	[DESTROY] = VMX_EXITS_FUNCTION("kvm_arch_destroy_vm"),
+	[SVM_INFO] = VMX_EXITS_FUNCTION("svm_get_exit_info"),
 };
 
 /* Where each of them goes on after the call that ftrace puts at its beginning. */
-static unsigned long vmx_exits_goes_on[NR_FUNCTIONS];
+unsigned long vmx_exits_goes_on[NR_HOOKED];
 
-/* The trampolines, and what they call. */
-void vmx_exits_called_trampoline(void);
-void vmx_exits_cpuid_trampoline(void);
-void vmx_exits_called(void *argument, unsigned long goes_on);
-bool vmx_exits_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx,
-		     bool exact_only);
-
-/* One of the functions is called with this first argument. */
+/* One of the functions but kvm_cpuid() is called with this first argument. */
 void vmx_exits_called(void *argument, unsigned long goes_on)
 {
 	int i, idx;
 
-	for (i = 0; i < NR_CALLS && vmx_exits_goes_on[i] != goes_on; i++)
+	for (i = LOAD; i < NR_HOOKED && vmx_exits_goes_on[i] != goes_on; i++)
 		;
 
 	switch (i) {
@@ -210,7 +212,7 @@ static void vmx_exits_ignore(unsigned long ip, unsigned long parent, struct ftra
 {
 }
 
-static struct ftrace_ops vmx_exits_call_ops, vmx_exits_cpuid_ops;
+static struct ftrace_ops vmx_exits_call_ops;
 
 /*
  * Direct calls do not mind whether ftrace is enabled, but are made only if it is.
@@ -227,44 +229,43 @@ static struct ftrace_ops vmx_exits_guard_ops = {
 	unregister_ftrace_direct_multi(ops, trampoline)
 #endif
 
-/*
- * Return where a function of the kernel or of a module begins, behind its ENDBR,
- * or 0.  Most of KVM's are not exported to others; kprobes know them by name.
- */
-unsigned long vmx_exits_address(const char *function)
+/* Whether the kernel, or a module, has a function of this name. */
+bool __init vmx_exits_has_function(const char *name)
 {
-	struct kprobe kp = { .symbol_name = function, .flags = KPROBE_FLAG_DISABLED };
+	struct kprobe kp = VMX_EXITS_FUNCTION(name);
 
 	if (register_kprobe(&kp))
-		return 0;
+		return false;
 	unregister_kprobe(&kp);
-	return (unsigned long)kp.addr;
+	return true;
 }
 
-static int vmx_exits_find_functions(void)
+static int __init vmx_exits_find_functions(void)
 {
-	unsigned long address;
-	int i;
+	int wanted = vmx_exits_vendor == EXIT_STATS_SVM ? NR_FUNCTIONS : NR_HOOKED;
+	struct kprobe *found[NR_FUNCTIONS];
+	int i, number;
 
-	for (i = 0; i < NR_FUNCTIONS; i++) {
-		address = vmx_exits_address(vmx_exits_functions[i]);
-		if (!address) {
-			pr_err("this KVM is not known: it has no function %s() to hook\n",
-			       vmx_exits_functions[i]);
-			return -EOPNOTSUPP;
-		}
-		vmx_exits_goes_on[i] = address + MCOUNT_INSN_SIZE;
+	for (number = 0; number < wanted; number++) {
+		found[number] = &vmx_exits_functions[number];
+		if (register_kprobe(found[number]))
+			break;
 	}
-	if (vmx_exits_vendor != EXIT_STATS_SVM)
-		return 0;
-
-	address = vmx_exits_address("svm_get_exit_info");
-	if (!address) {
-		pr_err("this KVM is not known: it has no function svm_get_exit_info()\n");
+	/* All at once, because it waits for RCU. */
+	unregister_kprobes(found, number);
+	if (number < wanted) {
+		pr_err("this KVM is not known: it has no function %s() that can be hooked\n",
+		       found[number]->symbol_name);
 		return -EOPNOTSUPP;
 	}
-	/* It is called by its address, so it has kept its ENDBR. */
-	vmx_exits_svm_info = (void *)(address - (IS_ENABLED(CONFIG_X86_KERNEL_IBT) ? 4 : 0));
+
+	/* An address is behind the function's ENDBR, where ftrace's call is. */
+	for (i = 0; i < NR_HOOKED; i++)
+		vmx_exits_goes_on[i] = (unsigned long)found[i]->addr + MCOUNT_INSN_SIZE;
+	/* This one is called by its address, so it has kept its ENDBR. */
+	if (wanted > SVM_INFO)
+		vmx_exits_svm_info = (void *)found[SVM_INFO]->addr -
+				     (IS_ENABLED(CONFIG_X86_KERNEL_IBT) ? 4 : 0);
 	return 0;
 }
 
@@ -285,24 +286,14 @@ static int vmx_exits_hook_calls(void)
 		return r;
 	}
 
-	for (i = 0; i < NR_CALLS && !r; i++)
+	for (i = 0; i < NR_HOOKED && !r; i++)
 		r = vmx_exits_filter(&vmx_exits_call_ops, i);
 	if (!r)
 		r = register_ftrace_direct(&vmx_exits_call_ops,
-					   (unsigned long)vmx_exits_called_trampoline);
-	if (r)
-		goto guard;
-
-	r = vmx_exits_filter(&vmx_exits_cpuid_ops, CPUID);
-	if (!r)
-		r = register_ftrace_direct(&vmx_exits_cpuid_ops,
-					   (unsigned long)vmx_exits_cpuid_trampoline);
+					   (unsigned long)vmx_exits_trampoline);
 	if (!r)
 		return 0;
 
-	unregister_ftrace_direct(&vmx_exits_call_ops, (unsigned long)vmx_exits_called_trampoline,
-				 true);
-guard:
 	unregister_ftrace_function(&vmx_exits_guard_ops);
 	pr_err("KVM's functions cannot be hooked (error %d): a live patch or a BPF program has %s\n",
 	       r, "one of them");
@@ -311,10 +302,7 @@ guard:
 
 static void vmx_exits_unhook_calls(void)
 {
-	unregister_ftrace_direct(&vmx_exits_cpuid_ops, (unsigned long)vmx_exits_cpuid_trampoline,
-				 true);
-	unregister_ftrace_direct(&vmx_exits_call_ops, (unsigned long)vmx_exits_called_trampoline,
-				 true);
+	unregister_ftrace_direct(&vmx_exits_call_ops, (unsigned long)vmx_exits_trampoline, true);
 	unregister_ftrace_function(&vmx_exits_guard_ops);
 }
 
@@ -338,7 +326,7 @@ static void vmx_exits_wait(void)
  * The exits come last, and go first: an exit that was seen is also seen to have
  * been handled.
  */
-int vmx_exits_hook(void)
+int __init vmx_exits_hook(void)
 {
 	int r;
 

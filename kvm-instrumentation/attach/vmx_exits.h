@@ -95,7 +95,14 @@ static __always_inline struct exit_stats_vcpu *vmx_exits_of(struct kvm_vcpu *vcp
 /* hooks.c */
 int vmx_exits_hook(void);
 void vmx_exits_unhook(void);
-unsigned long vmx_exits_address(const char *function);
+bool vmx_exits_has_function(const char *name);
+
+/* trampolines.S, which compares with the first of these, and calls the two functions */
+extern unsigned long vmx_exits_goes_on[];
+void vmx_exits_trampoline(void);
+void vmx_exits_called(void *argument, unsigned long goes_on);
+bool vmx_exits_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx,
+		     bool exact_only);
 
 /* cpuid.c */
 bool vmx_exits_answer(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
