@@ -5,6 +5,7 @@
  * The arguments must be left as they are.
  */
 #include <linux/linkage.h>
+#include <linux/objtool.h>
 
 #include <asm/nospec-branch.h>
 #include <asm/unwind_hints.h>
@@ -43,6 +44,7 @@
  * KVM's function does not run.
  */
 SYM_FUNC_START(vmx_exits_trampoline)
+	ANNOTATE_NOENDBR	/* ftrace's calls are direct */
 	movq	(%rsp), %rax
 	cmpq	vmx_exits_goes_on(%rip), %rax
 	je	.Lcpuid
