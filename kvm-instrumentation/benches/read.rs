@@ -7,7 +7,9 @@
 //! After each, the least of all readings is printed too.
 
 use std::arch::x86_64::{_mm_clflush, _mm_mfence, _mm_prefetch, _MM_HINT_T0};
-use std::time::Duration;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion};
 use exit_stats::clock::Vcpu;
@@ -141,48 +143,56 @@ fn read(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What it costs a vCPU's exits that another reads all 64 vCPUs' counts in a loop.
+/// Nanoseconds an exit of a vCPU whose exits follow each other at once: the least of many.
+fn exits(to: View<'_>) -> f64 {
+    let vcpu = Vcpu::default();
+    let once = || {
+        let start = Instant::now();
+        for number in [30, 10, 30, 1, 12, 32, 30, 48].repeat(1000) {
+            vcpu.exit(number, false, clock());
+            vcpu.handled(to, clock());
+        }
+        start.elapsed().as_nanos() as f64 / 8000.0
+    };
+    (0..200).map(|_| once()).fold(f64::MAX, f64::min)
+}
+
+/// What it costs a vCPU's exits that another of 64 reads without a pause: one figure of
+/// all vCPUs, or a snapshot. Each reading of a guest's is an exit of its own besides.
 fn disturb() {
-    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
     let Some(cores) = core_affinity::get_core_ids().filter(|cores| cores.len() > 1) else {
-        println!("disturb: there are fewer than 2 CPUs");
-        return;
+        return println!("disturb: there are fewer than 2 CPUs");
     };
     let sets: Vec<_> = (0..64).map(|_| vcpu()).collect();
-    let done = AtomicBool::new(false);
-    let exits = || {
-        let (to, vcpu) = (view(&sets[0]), Vcpu::default());
-        let once = || {
-            let start = std::time::Instant::now();
-            for number in [30, 10, 30, 1, 12, 32, 30, 48].repeat(1000) {
-                vcpu.exit(number, false, clock());
-                vcpu.handled(to, clock());
-            }
-            start.elapsed().as_nanos() as f64 / 8000.0
-        };
-        (0..200).map(|_| once()).fold(f64::MAX, f64::min)
+    let sum = Counted::default();
+    let figure = || {
+        let one = |set| black_box(view(set).value(48, 0));
+        sets.iter().for_each(|set| _ = one(set));
     };
+    let readers: [(&str, &(dyn Fn() + Sync)); 2] = [
+        ("figure", &figure),
+        ("snapshot", &|| sum_up(&sets, &sum, view)),
+    ];
     core_affinity::set_for_current(cores[0]);
-    let alone = exits();
-    let read = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            core_affinity::set_for_current(cores[1]);
-            while !done.load(SeqCst) {
-                for set in &sets {
-                    std::hint::black_box(without(set).value(48, 0));
-                    // A CPUID's exit, as each reading of the guest's is one.
-                    (0..2000 / 64).for_each(|n| _ = std::hint::black_box(n));
+    for (name, read) in readers {
+        let alone = exits(view(&sets[0]));
+        let done = AtomicBool::new(false);
+        let beside = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                core_affinity::set_for_current(cores[1]);
+                while !done.load(SeqCst) {
+                    read();
                 }
-            }
+            });
+            let beside = exits(view(&sets[0]));
+            done.store(true, SeqCst);
+            beside
         });
-        let read = exits();
-        done.store(true, SeqCst);
-        read
-    });
-    println!(
-        "disturb alone {alone:.2} read {read:.2} ratio {:.3}",
-        read / alone
-    );
+        println!(
+            "disturb {name} alone {alone:.2} beside {beside:.2} ratio {:.3}",
+            beside / alone
+        );
+    }
 }
 
 fn clock() -> u64 {

@@ -161,7 +161,7 @@ impl Vcpu {
             self.phase.store(phase, Relaxed);
         };
         // What comes after this is no exit's doing, so it is BEYOND's.
-        let none = || self.latest.store(abi::BEYOND as u64 | OVER, Relaxed);
+        let none = || self.latest.store(u64::from(abi::BEYOND) | OVER, Relaxed);
         match (event, phase) {
             (ENTRY_FAILED | ENTRY_EMULATED, _) => {
                 let entries = [&to.set.failed, &to.set.emulated];

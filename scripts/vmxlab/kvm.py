@@ -254,9 +254,14 @@ def built(of: kernel.Base, variant: str) -> list[Path]:
         shutil.rmtree(folder / "linux")
 
     key = cache.digest(RECIPE, of.key, inputs, kernel.compilers())
-    folder = cache.entry("kvm", key, make, what=f"KVM ({variant}) for {of.version}")
-    ours = {path.name for path in folder.glob("*.ko")}
-    return in_order([*folder.glob("*.ko"), *(p for p in stock(of) if p.name not in ours)])
+    return completed(of, cache.entry("kvm", key, make, what=f"KVM ({variant}) for {of.version}"))
+
+
+def completed(of: kernel.Base, folder: Path) -> list[Path]:
+    """The modules of a folder, and those of the base that they need, in the order to load."""
+    ours = list(folder.glob("*.ko"))
+    names = {path.name for path in ours}
+    return in_order([*ours, *(path for path in stock(of) if path.name not in names)])
 
 
 def modules(of: kernel.Base, name: str) -> KvmSet:
@@ -264,7 +269,7 @@ def modules(of: kernel.Base, name: str) -> KvmSet:
     if name == "stock":
         found = stock(of)
     elif "/" in name or Path(name).is_dir():
-        found = in_order(Path(name).glob("*.ko"))
+        found = completed(of, Path(name))
     else:
         found = built(of, name)
     return KvmSet(name, found, cache.digest(found))

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """What lab tests share: runs of scripts/lab, each made once a session."""
 
+import re
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -58,7 +60,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         name = item.path.stem
         machine = getattr(getattr(item, "callspec", None), "id", "")
-        if name in ("test_caps", "test_exits", "test_lifecycle", "test_setup") and machine:
+        made = re.match(r"debian-[\d.]+", machine)
+        if name in ("test_exits", "test_kvm_modules") and made:
+            item.add_marker(pytest.mark.xdist_group(made[0]))
+        elif name in ("test_caps", "test_exits", "test_lifecycle", "test_setup") and machine:
             item.add_marker(pytest.mark.xdist_group(f"{name}-{machine}"))
         elif name not in ("test_lab", "test_caps"):
             item.add_marker(pytest.mark.xdist_group(name))
@@ -92,6 +97,30 @@ def vmxscope() -> Path:
 def provoke(tmp_path_factory: pytest.TempPathFactory) -> "Provoke":
     """Builds the module that provokes exits, for a kernel of the lab."""
     return Provoke(tmp_path_factory.mktemp("provoke"))
+
+
+@pytest.fixture(scope="session")
+def make_kvm(tmp_path_factory: pytest.TempPathFactory) -> "MakeKvm":
+    """Builds KVM's modules as people do for their own kernel."""
+    return MakeKvm(tmp_path_factory.mktemp("make-kvm"))
+
+
+class MakeKvm:
+    """What `make kvm` made, by the base that it is for."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+
+    def folder(self, base: str) -> Path:
+        """The folder of the modules; `said` in it is what the command printed."""
+        folder = self.top / base
+        if not folder.exists():
+            done = subprocess.run(
+                ["make", "-s", "kvm", f"KDIR={kernel.base(base).headers}", f"OUT={folder}",
+                 "ARGS=W=1 CLIPPY=1"], cwd=REPO, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            (folder / "said").write_text(done.stdout, encoding="utf-8")
+        return folder
 
 
 class Provoke:

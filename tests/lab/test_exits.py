@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import exits
-from conftest import Lab, Provoke, Run
+from conftest import Lab, MakeKvm, Provoke, Run
 from vmxlab import REPO, views
 
 # Basic exit reasons (SDM vol. 3, appendix C) that the workload must provoke.
@@ -31,7 +31,8 @@ MACHINES = [pytest.param(*machine) for machine in CORE]
 MACHINES += [pytest.param(*machine, marks=pytest.mark.matrix) for machine in MATRIX]
 
 
-def prove(lab: Lab, provoke: Provoke, vmxscope: Path, machine: tuple) -> Run:
+def prove(lab: Lab, provoke: Provoke, make_kvm: MakeKvm, vmxscope: Path,
+          machine: tuple) -> Run:
     """Run the proof's scripts in a machine."""
     base, model, cpus, params = machine
     # The same path each time, so that a machine's tests share one run.
@@ -39,7 +40,8 @@ def prove(lab: Lab, provoke: Provoke, vmxscope: Path, machine: tuple) -> Run:
     rounds.write_text("50\n")
     module = provoke.module(base)
     run = lab.run(
-        "--base", base, "--kvm-modules", "patched", "--cpu", model,
+        "--base", base, "--cpu", model, "--kvm-modules",
+        make_kvm.folder(base) if base.startswith("debian") else "patched",
         "--cpus", cpus, "--guest-cpus", cpus,
         "--kvm-intel", params, "--timeout", 600,
         "--add-guest", f"{module}:lab/provoke.ko",
@@ -53,10 +55,10 @@ def prove(lab: Lab, provoke: Provoke, vmxscope: Path, machine: tuple) -> Run:
 
 @pytest.mark.parametrize(("base", "model", "cpus", "params"), MACHINES)
 def test_each_view_counts_the_same_exits_by_reason(
-    lab: Lab, provoke: Provoke, vmxscope: Path,
+    lab: Lab, provoke: Provoke, make_kvm: MakeKvm, vmxscope: Path,
     base: str, model: str, cpus: int, params: str,
 ) -> None:
-    run = prove(lab, provoke, vmxscope, (base, model, cpus, params))
+    run = prove(lab, provoke, make_kvm, vmxscope, (base, model, cpus, params))
     vm, host = views.table(run.file("vm")), views.table(run.file("host"))
     traced = exits.histogram(run.file("hist"))
     assert vm.exits() == traced
@@ -79,10 +81,10 @@ def test_each_view_counts_the_same_exits_by_reason(
 
 @pytest.mark.parametrize(("base", "model", "cpus", "params"), MACHINES)
 def test_qemus_own_statistics_have_the_same_figures(
-    lab: Lab, provoke: Provoke, vmxscope: Path,
+    lab: Lab, provoke: Provoke, make_kvm: MakeKvm, vmxscope: Path,
     base: str, model: str, cpus: int, params: str,
 ) -> None:
-    run = prove(lab, provoke, vmxscope, (base, model, cpus, params))
+    run = prove(lab, provoke, make_kvm, vmxscope, (base, model, cpus, params))
     vm = views.table(run.file("vm"))
     if cpus > 1:
         pytest.skip("QEMU's monitor prints one vCPU's statistics at a time")
@@ -97,10 +99,10 @@ def test_qemus_own_statistics_have_the_same_figures(
 
 @pytest.mark.parametrize(("base", "model", "cpus", "params"), MACHINES)
 def test_the_guest_reads_what_the_host_counted_before_that_very_exit(
-    lab: Lab, provoke: Provoke, vmxscope: Path,
+    lab: Lab, provoke: Provoke, make_kvm: MakeKvm, vmxscope: Path,
     base: str, model: str, cpus: int, params: str,
 ) -> None:
-    run = prove(lab, provoke, vmxscope, (base, model, cpus, params))
+    run = prove(lab, provoke, make_kvm, vmxscope, (base, model, cpus, params))
     vm, guest = views.table(run.file("vm")), views.view(run.file("guest"))
     lost = re.findall(r"^(?:overrun|dropped events): (\d+)$", run.file("trace-stats"), re.M)
     assert set(lost) == {"0"}, run.file("trace-stats")

@@ -1,40 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Time spent in one place shows there; who may read it, and what the reading may cost.
-
-On Debian's kernel, which has userfaultfd and memory cgroups, with our KVM built for VMs
-with private memory too, which Debian's is not: they alone end KVM_RUN with a memory fault.
-"""
+"""Time spent in one place shows there; who may read it, and what the reading may cost."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 import exits
 from conftest import Lab, Run, build_c
-from vmxlab import REPO, cache, kernel, kvm, series, source, views
+from vmxlab import REPO, views
 
-BASE = "debian-6.12"
 IO, HLT, EPT_VIOLATION = 30, 12, 48
 SCRIPT = REPO / "tests/lab/stretches.sh"
-
-
-def modules() -> Path:
-    """Our KVM modules with CONFIG_KVM_SW_PROTECTED_VM, and those that they need."""
-    base = kernel.base(BASE)
-
-    def build(folder: Path) -> None:
-        made = kvm.build(base.headers, source.tarball(base.series), "patched", folder,
-                         "KCFLAGS=-DCONFIG_KVM_SW_PROTECTED_VM=1")
-        names = {module.name for module in made}
-        for module in kvm.stock(base):
-            if module.name not in names:
-                shutil.copy(module, folder)
-        shutil.rmtree(folder / "linux")
-
-    key = cache.digest(base.key, series.inputs(base.series), kernel.compilers(), "private")
-    return cache.entry("kvm", key, build, what="KVM for VMs with private memory")
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +21,7 @@ def run(lab: Lab, l3: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     programs = [l3, *(build_c(REPO / f"tests/lab/{name}.c", folder)
                       for name in ("stretches", "limits"))]
     added = [word for program in programs for word in ("--add", f"{program}:lab/{program.name}")]
-    done = lab.run("--base", BASE, "--kvm-modules", modules(), "--timeout", 600, *added,
-                   l1=SCRIPT.read_text())
+    done = lab.run("--timeout", 600, *added, l1=SCRIPT.read_text())
     assert done.status == 0, done.l1 + done.stderr
     return done
 

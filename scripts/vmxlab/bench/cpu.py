@@ -25,7 +25,7 @@ DESIGNS = {
     "branchless": "the same without jumps",
     "flat": "64 buckets a row, 43.5 KiB a vCPU",
     "narrow": "23 buckets a row, 16 KiB a vCPU",
-    "lines": "lines of buckets handed out, as ours",
+    "lines": "lines of eight buckets, handed out when they are needed",
     "word": "the same, a row's eight marks read as one word",
     "deferred": "64 buckets a row, for the exit before",
     "ring": "lines, for 32 exits at once",
@@ -36,6 +36,8 @@ DESIGNS = {
 }
 READINGS = ("counters", "histograms", "cold")
 TRIED = ("prefetched",)
+# What another vCPU reads without a pause, while a vCPU's exits are timed.
+DISTURBING = {"figure": "one figure of 64 vCPUs", "snapshot": "a snapshot of 64 vCPUs"}
 VCPUS = (1, 64, 1024, 4096)
 FEW, MANY = 10_000, 20_000
 
@@ -65,7 +67,7 @@ def side_by_side(out: Path, short: bool) -> dict[str, dict[str, dict[str, float]
 
 def criterion(out: Path, short: bool) -> dict[str, dict[str, float]]:
     """Criterion's medians in nanoseconds: an exit by design, a reading by vCPUs; and of
-    each reading the least.
+    each reading the least; and how many times as long an exit takes beside a reader.
 
     The short form only runs each once: then there are no medians.
     """
@@ -77,6 +79,9 @@ def criterion(out: Path, short: bool) -> dict[str, dict[str, float]]:
         found[f"read_{name}_least"][vcpus] = int(least)
     if any(len(one) != len(VCPUS) for one in found.values()):
         raise LabError(f"read did not show each number of vCPUs:\n{text}")
+    disturbed = re.findall(r"^disturb (\w+) alone \S+ beside \S+ ratio ([\d.]+)$", text, re.M)
+    if disturbed:  # With one CPU there is none to read beside.
+        found["disturb"] = {name: float(ratio) for name, ratio in disturbed}
     if short:
         return {}
 

@@ -41,26 +41,25 @@ def designs(part: dict[str, Any]) -> str:
     if counted:
         plain, hist = counted["ours"] - counted["floor"], counted["histograms"] - counted["ours"]
         said.append(
-            f"Without histograms the number of instructions counts: ours executes {plain:.0f} "
-            f"more than the floor and takes {one['ours']:.3f} times as long, which is "
-            f"{(one['ours'] - 1) / plain:.4f} each; `apart`, which does nothing of use, has "
-            f"{(one['apart'] - 1) / (counted['apart'] - counted['floor']):.4f} each. "
-            f"Histograms add {hist:.0f} more, and take it to {one['histograms']:.3f}: "
-            f"{(one['histograms'] - one['ours']) / hist:.4f} each, for another reason.")
+            f"Without histograms ours executes {plain:.0f} instructions more than the floor and "
+            f"takes {one['ours']:.3f} times as long; `apart`, which does nothing of use, executes "
+            f"{counted['apart'] - counted['floor']:.0f} more and takes {one['apart']:.3f} times. "
+            f"Histograms add {hist:.0f} more, and take it to {one['histograms']:.3f}.")
     said.append(
-        f"On this CPU RDTSC waits for the loads before it: three loads, each of which needs "
-        f"the one before, cost {one['loads']:.3f} times the floor, the same three by themselves "
+        f"What a CPU hides behind its RDTSC differs: here three loads, each of which needs the "
+        f"one before, cost {one['loads']:.3f} times the floor, the same three by themselves "
         f"{one['apart']:.3f}, and ten multiplications in a row, which take longer, "
-        f"{one['chain']:.3f}. A load whose address depends on the time just read cannot be "
-        "hidden. Ours has two in a row: the mark of the group of buckets, and the bucket.")
+        f"{one['chain']:.3f}. The address of the bucket that ours raises depends on the time "
+        "just read, as in `flat`, so it is not known before.")
     said.append(
-        f"What was tried: one such load and 43.5 KiB a vCPU (`flat`) {one['flat']:.3f}; one, and "
-        f"16 KiB with fewer buckets (`narrow`) {one['narrow']:.3f}, whose limits lengthen the "
-        f"way to it; marks that are loaded beforehand (`word`) {one['word']:.3f}, against "
-        f"{one['lines']:.3f} of the same with ours (`lines`); the bucket of the exit before "
+        f"What was tried: 43.5 KiB a vCPU (`flat`) {one['flat']:.3f}; 16 KiB with fewer buckets "
+        f"(`narrow`) {one['narrow']:.3f}; lines of buckets that are handed out (`lines`) "
+        f"{one['lines']:.3f}, and with marks that are loaded beforehand (`word`) "
+        f"{one['word']:.3f}; the bucket of the exit before "
         f"(`deferred`) {one['deferred']:.3f}; a ring that is sorted in every 32 exits "
-        f"(`ring`) {one['ring']:.3f}; no call (`inlined`) {one['inlined']:.3f}. Without "
-        f"histograms: smallest and largest cost {one['jumps'] - one['adds']:.3f} by jumps and "
+        f"(`ring`) {one['ring']:.3f}, which readers would have to go through as well; no call "
+        f"(`inlined`) {one['inlined']:.3f}. Without histograms: smallest and largest cost "
+        f"{one['jumps'] - one['adds']:.3f} by jumps and "
         f"{one['branchless'] - one['adds']:.3f} without. These designs know nothing of nested "
         "guests, scheduling and the switch, so they are bounds, not offers.")
     if two:
