@@ -32,7 +32,7 @@ def attach(lab: Lab, base: str, rounds: int) -> Run:
     number = lab.top / f"rounds-{rounds}"
     number.write_text(f"{rounds}\n")
     run = lab.run("--base", base, "--kvm-modules", "stock", "--guest-cpus", 2,
-                  "--add", f"{number}:lab/rounds", "--timeout", 900 + 10 * rounds,
+                  "--add", f"{number}:lab/rounds", "--timeout", 1500 + 15 * rounds,
                   l1=(HERE / "attach.sh").read_text(), l2=(HERE / "attach-l2.sh").read_text())
     assert run.status == 0, run.l1 + run.stderr
     return run
