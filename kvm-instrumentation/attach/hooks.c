@@ -10,6 +10,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/ftrace.h>
+#include <linux/jump_label.h>
 #include <linux/kprobes.h>
 #include <linux/srcu.h>
 #include <linux/tracepoint.h>
@@ -29,7 +30,7 @@ static __always_inline u64 vmx_exits_vmread(unsigned long field)
 }
 
 #define exit_stats_vmreadl vmx_exits_vmread
-#define exit_stats_vmread32 (u32)vmx_exits_vmread
+#define exit_stats_vmread32(field) ((u32)vmx_exits_vmread(field))
 #define exit_stats_vmread64 vmx_exits_vmread
 #include "../exit_stats_keys.h"
 
@@ -49,7 +50,10 @@ static struct tracepoint *const vmx_exits_tracepoints[] = {
 /* Of calls that may sleep: unloading waits for them. */
 DEFINE_STATIC_SRCU(vmx_exits_srcu);
 
-/* kvm_amd's function that reads a VMCB, whose place in KVM's structures is not for others. */
+/* On from when the first VM is met whose causes are kept. */
+DEFINE_STATIC_KEY_FALSE(vmx_exits_causes_key);
+
+/* Functions that read a VMCB, whose place in KVM's structures is not for others. */
 static void (*vmx_exits_svm_info)(struct kvm_vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2,
 				  u32 *intr_info, u32 *error_code);
 static int (*vmx_exits_svm_cpl)(struct kvm_vcpu *vcpu);
@@ -58,7 +62,7 @@ static unsigned long (*vmx_exits_linear_rip)(struct kvm_vcpu *vcpu);
 /* Nothing tells that there was no exit since: an entry may fail, or be given up. */
 static __always_inline void vmx_exits_handled(struct exit_stats_vcpu *v)
 {
-	if (v->latest & EXIT_STATS_CAUSED)
+	if (static_branch_unlikely(&vmx_exits_causes_key) && (v->latest & EXIT_STATS_CAUSED))
 		exit_stats_handled_caused(v);
 	else
 		exit_stats_handled(v);
@@ -92,7 +96,7 @@ static void vmx_exits_on_vmx_exit(void *data, struct kvm_vcpu *vcpu)
 		return;
 	exit_stats_exit(v, exit_stats_vmread32(VM_EXIT_REASON),
 			!!(vcpu->arch.hflags & HF_GUEST_MASK), tsc);
-	if (v->set->causes)
+	if (static_branch_unlikely(&vmx_exits_causes_key) && v->set->causes)
 		exit_stats_vmx_caused(vcpu, v);
 }
 
@@ -108,7 +112,7 @@ static void vmx_exits_on_svm_exit(void *data, struct kvm_vcpu *vcpu)
 	vmx_exits_svm_info(vcpu, &reason, &info1, &info2, &word, &word);
 	exit_stats_exit(v, exit_stats_svm_number(reason), !!(vcpu->arch.hflags & HF_GUEST_MASK),
 			tsc);
-	if (!v->set->causes)
+	if (!static_branch_unlikely(&vmx_exits_causes_key) || !v->set->causes)
 		return;
 	k = exit_stats_svm_key(vcpu, (u16)v->latest, info1, info2);
 	if (k.flags && vmx_exits_svm_cpl(vcpu) == 3)
@@ -160,35 +164,39 @@ static void vmx_exits_on_put(struct kvm_vcpu *vcpu)
 								      EXIT_STATS_USER_BEGIN);
 }
 
-enum { LOAD, PUT, BLOCK, HALT, RUN, DESTROY, NR_CALLS, CPUID = NR_CALLS, NR_FUNCTIONS };
+enum {
+	CPUID, LOAD, PUT, BLOCK, HALT, RUN, DESTROY, NR_HOOKED,
+	SVM_INFO = NR_HOOKED, SVM_CPL, LINEAR_RIP, NR_FUNCTIONS
+};
 
-/* Functions that are hooked. */
-static const char *const vmx_exits_functions[] = {
-	[LOAD] = "kvm_arch_vcpu_load",
-	[PUT] = "kvm_arch_vcpu_put",
-	[BLOCK] = "kvm_vcpu_block",
-	[HALT] = "kvm_vcpu_halt",
-	[RUN] = "kvm_arch_vcpu_ioctl_run",
-	[DESTROY] = "kvm_arch_destroy_vm",
-	[CPUID] = "kvm_cpuid",
+/*
+ * Functions that are hooked, and those that are called on AMD.  Most of KVM's are
+ * not exported to others; kprobes, which are never armed, know them by name.
+ */
+#define VMX_EXITS_FUNCTION(function) { .symbol_name = (function), .flags = KPROBE_FLAG_DISABLED }
+
+static struct kprobe vmx_exits_functions[] __initdata = {
+	[CPUID] = VMX_EXITS_FUNCTION("kvm_cpuid"),
+	[LOAD] = VMX_EXITS_FUNCTION("kvm_arch_vcpu_load"),
+	[PUT] = VMX_EXITS_FUNCTION("kvm_arch_vcpu_put"),
+	[BLOCK] = VMX_EXITS_FUNCTION("kvm_vcpu_block"),
+	[HALT] = VMX_EXITS_FUNCTION("kvm_vcpu_halt"),
+	[RUN] = VMX_EXITS_FUNCTION("kvm_arch_vcpu_ioctl_run"),
+	[DESTROY] = VMX_EXITS_FUNCTION("kvm_arch_destroy_vm"),
+	[SVM_INFO] = VMX_EXITS_FUNCTION("svm_get_exit_info"),
+	[SVM_CPL] = VMX_EXITS_FUNCTION("svm_get_cpl"),
+	[LINEAR_RIP] = VMX_EXITS_FUNCTION("kvm_get_linear_rip"),
 };
 
 /* Where each of them goes on after the call that ftrace puts at its beginning. */
-static unsigned long vmx_exits_goes_on[NR_FUNCTIONS];
+unsigned long vmx_exits_goes_on[NR_HOOKED];
 
-/* The trampolines, and what they call. */
-void vmx_exits_called_trampoline(void);
-void vmx_exits_cpuid_trampoline(void);
-void vmx_exits_called(void *argument, unsigned long goes_on);
-bool vmx_exits_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx,
-		     bool exact_only);
-
-/* One of the functions is called with this first argument. */
+/* One of the functions but kvm_cpuid() is called with this first argument. */
 void vmx_exits_called(void *argument, unsigned long goes_on)
 {
 	int i, idx;
 
-	for (i = 0; i < NR_CALLS && vmx_exits_goes_on[i] != goes_on; i++)
+	for (i = LOAD; i < NR_HOOKED && vmx_exits_goes_on[i] != goes_on; i++)
 		;
 
 	switch (i) {
@@ -234,7 +242,7 @@ static void vmx_exits_ignore(unsigned long ip, unsigned long parent, struct ftra
 {
 }
 
-static struct ftrace_ops vmx_exits_call_ops, vmx_exits_cpuid_ops;
+static struct ftrace_ops vmx_exits_call_ops;
 
 /*
  * Direct calls do not mind whether ftrace is enabled, but are made only if it is.
@@ -251,57 +259,49 @@ static struct ftrace_ops vmx_exits_guard_ops = {
 	unregister_ftrace_direct_multi(ops, trampoline)
 #endif
 
-/*
- * Return where a function of the kernel or of a module begins, behind its ENDBR,
- * or 0.  Most of KVM's are not exported to others; kprobes know them by name.
- */
-unsigned long vmx_exits_address(const char *function)
+/* Whether the kernel, or a module, has a function of this name. */
+bool __init vmx_exits_has_function(const char *name)
 {
-	struct kprobe kp = { .symbol_name = function, .flags = KPROBE_FLAG_DISABLED };
+	struct kprobe kp = VMX_EXITS_FUNCTION(name);
 
 	if (register_kprobe(&kp))
-		return 0;
+		return false;
 	unregister_kprobe(&kp);
-	return (unsigned long)kp.addr;
+	return true;
 }
 
-/* What is asked of kvm_amd, or of KVM for it. */
-static const struct {
-	const char *name;
-	void **function;
-} vmx_exits_called_by_us[] = {
-	{ "svm_get_exit_info", (void **)&vmx_exits_svm_info },
-	{ "svm_get_cpl", (void **)&vmx_exits_svm_cpl },
-	{ "kvm_get_linear_rip", (void **)&vmx_exits_linear_rip },
-};
-
-static int vmx_exits_find_functions(void)
+/* Where a function begins that is called by its address, so that it has kept its ENDBR. */
+static void __init *vmx_exits_callable(const struct kprobe *kp)
 {
-	unsigned long address;
-	int i;
+	return (void *)kp->addr - (IS_ENABLED(CONFIG_X86_KERNEL_IBT) ? 4 : 0);
+}
 
-	for (i = 0; i < NR_FUNCTIONS; i++) {
-		address = vmx_exits_address(vmx_exits_functions[i]);
-		if (!address) {
-			pr_err("this KVM is not known: it has no function %s() to hook\n",
-			       vmx_exits_functions[i]);
-			return -EOPNOTSUPP;
-		}
-		vmx_exits_goes_on[i] = address + MCOUNT_INSN_SIZE;
+static int __init vmx_exits_find_functions(void)
+{
+	int wanted = vmx_exits_vendor == EXIT_STATS_SVM ? NR_FUNCTIONS : NR_HOOKED;
+	struct kprobe *found[NR_FUNCTIONS];
+	int i, number;
+
+	for (number = 0; number < wanted; number++) {
+		found[number] = &vmx_exits_functions[number];
+		if (register_kprobe(found[number]))
+			break;
 	}
-	if (vmx_exits_vendor != EXIT_STATS_SVM)
-		return 0;
+	/* All at once, because it waits for RCU. */
+	unregister_kprobes(found, number);
+	if (number < wanted) {
+		pr_err("this KVM is not known: it has no function %s() that can be hooked\n",
+		       found[number]->symbol_name);
+		return -EOPNOTSUPP;
+	}
 
-	for (i = 0; i < ARRAY_SIZE(vmx_exits_called_by_us); i++) {
-		address = vmx_exits_address(vmx_exits_called_by_us[i].name);
-		if (!address) {
-			pr_err("this KVM is not known: it has no function %s()\n",
-			       vmx_exits_called_by_us[i].name);
-			return -EOPNOTSUPP;
-		}
-		/* KVM calls it by its address, too, or exports it, so it has kept its ENDBR. */
-		*vmx_exits_called_by_us[i].function =
-			(void *)(address - (IS_ENABLED(CONFIG_X86_KERNEL_IBT) ? 4 : 0));
+	/* An address is behind the function's ENDBR, where ftrace's call is. */
+	for (i = 0; i < NR_HOOKED; i++)
+		vmx_exits_goes_on[i] = (unsigned long)found[i]->addr + MCOUNT_INSN_SIZE;
+	if (wanted > NR_HOOKED) {
+		vmx_exits_svm_info = vmx_exits_callable(found[SVM_INFO]);
+		vmx_exits_svm_cpl = vmx_exits_callable(found[SVM_CPL]);
+		vmx_exits_linear_rip = vmx_exits_callable(found[LINEAR_RIP]);
 	}
 	return 0;
 }
@@ -323,24 +323,14 @@ static int vmx_exits_hook_calls(void)
 		return r;
 	}
 
-	for (i = 0; i < NR_CALLS && !r; i++)
+	for (i = 0; i < NR_HOOKED && !r; i++)
 		r = vmx_exits_filter(&vmx_exits_call_ops, i);
 	if (!r)
 		r = register_ftrace_direct(&vmx_exits_call_ops,
-					   (unsigned long)vmx_exits_called_trampoline);
-	if (r)
-		goto guard;
-
-	r = vmx_exits_filter(&vmx_exits_cpuid_ops, CPUID);
-	if (!r)
-		r = register_ftrace_direct(&vmx_exits_cpuid_ops,
-					   (unsigned long)vmx_exits_cpuid_trampoline);
+					   (unsigned long)vmx_exits_trampoline);
 	if (!r)
 		return 0;
 
-	unregister_ftrace_direct(&vmx_exits_call_ops, (unsigned long)vmx_exits_called_trampoline,
-				 true);
-guard:
 	unregister_ftrace_function(&vmx_exits_guard_ops);
 	pr_err("KVM's functions cannot be hooked (error %d): a live patch or a BPF program has %s\n",
 	       r, "one of them");
@@ -349,10 +339,7 @@ guard:
 
 static void vmx_exits_unhook_calls(void)
 {
-	unregister_ftrace_direct(&vmx_exits_cpuid_ops, (unsigned long)vmx_exits_cpuid_trampoline,
-				 true);
-	unregister_ftrace_direct(&vmx_exits_call_ops, (unsigned long)vmx_exits_called_trampoline,
-				 true);
+	unregister_ftrace_direct(&vmx_exits_call_ops, (unsigned long)vmx_exits_trampoline, true);
 	unregister_ftrace_function(&vmx_exits_guard_ops);
 }
 
@@ -376,7 +363,7 @@ static void vmx_exits_wait(void)
  * The exits come last, and go first: an exit that was seen is also seen to have
  * been handled.
  */
-int vmx_exits_hook(void)
+int __init vmx_exits_hook(void)
 {
 	int r;
 

@@ -110,7 +110,7 @@ static int __init vmx_exits_init(void)
 	}
 	vmx_exits_vendor = boot_cpu_has(X86_FEATURE_VMX) ? EXIT_STATS_VMX : EXIT_STATS_SVM;
 
-	if (vmx_exits_address("kvm_exit_stats_cpuid")) {
+	if (vmx_exits_has_function("kvm_exit_stats_cpuid")) {
 		pr_err("this KVM counts its exits itself: see kvm/exit_stats_raw in debugfs\n");
 		return -EBUSY;
 	}

@@ -185,6 +185,8 @@ static struct vmx_exits_vm *vmx_exits_new_vm(struct kvm *kvm)
 		.beside = true,
 		.causes = READ_ONCE(vmx_exits_causes),
 	};
+	if (vm->config.causes)
+		static_branch_enable(&vmx_exits_causes_key);
 	return vm;
 }
 
@@ -192,7 +194,8 @@ static struct vmx_exits_vm *vmx_exits_new_vm(struct kvm *kvm)
 static int vmx_exits_add(struct kvm_vcpu *vcpu)
 {
 	struct vmx_exits_vm *vm, *found = vmx_exits_find_vm(vcpu->kvm);
-	struct vmx_exits_vcpu *v;
+	struct vmx_exits_vcpu *v, *other;
+	struct list_head *before;
 
 	vm = found ?: vmx_exits_new_vm(vcpu->kvm);
 	if (!vm)
@@ -217,7 +220,15 @@ static int vmx_exits_add(struct kvm_vcpu *vcpu)
 		list_add_tail(&vm->list, &vmx_exits_vms);
 		vmx_exits_create_vm_debugfs(vm);
 	}
-	list_add_tail_rcu(&v->list, &vm->vcpus);
+	/* They are listed by their numbers. */
+	before = &vm->vcpus;
+	list_for_each_entry(other, &vm->vcpus, list) {
+		if (other->id > v->id) {
+			before = &other->list;
+			break;
+		}
+	}
+	list_add_tail_rcu(&v->list, before);
 	hash_add_rcu(vmx_exits_vcpus, &v->hash, (unsigned long)vcpu);
 	return 0;
 }

@@ -5,6 +5,7 @@
  * The arguments must be left as they are.
  */
 #include <linux/linkage.h>
+#include <linux/objtool.h>
 
 #include <asm/nospec-branch.h>
 #include <asm/unwind_hints.h>
@@ -35,22 +36,25 @@
 
 	.text
 
-/* Calls vmx_exits_called(first argument, address where the function goes on). */
-SYM_FUNC_START(vmx_exits_called_trampoline)
+/*
+ * Calls vmx_exits_called(first argument, address where the function goes on), but for
+ *
+ * bool kvm_cpuid(vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx, bool exact_only):
+ * for our leaves vmx_exits_cpuid() with the same arguments, and if that returns true,
+ * KVM's function does not run.
+ */
+SYM_FUNC_START(vmx_exits_trampoline)
+	ANNOTATE_NOENDBR	/* ftrace's calls are direct */
+	movq	(%rsp), %rax
+	cmpq	vmx_exits_goes_on(%rip), %rax
+	je	.Lcpuid
 	SAVE_ARGUMENTS
-	movq	6*8(%rsp), %rsi
+	movq	%rax, %rsi
 	CALL_DEPTH_ACCOUNT
 	call	vmx_exits_called
 	RESTORE_ARGUMENTS
 	RET
-SYM_FUNC_END(vmx_exits_called_trampoline)
-
-/*
- * bool kvm_cpuid(vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx, bool exact_only):
- * for our leaves calls vmx_exits_cpuid() with the same arguments, and if that
- * returns true, KVM's function does not run.
- */
-SYM_FUNC_START(vmx_exits_cpuid_trampoline)
+.Lcpuid:
 	movl	(%rsi), %eax
 	subl	$EXIT_STATS_FIRST_LEAF, %eax
 	cmpl	$(EXIT_STATS_LAST_LEAF - EXIT_STATS_FIRST_LEAF), %eax
@@ -68,4 +72,4 @@ SYM_FUNC_START(vmx_exits_cpuid_trampoline)
 	addq	$8, %rsp
 	UNWIND_HINT_FUNC
 	RET
-SYM_FUNC_END(vmx_exits_cpuid_trampoline)
+SYM_FUNC_END(vmx_exits_trampoline)

@@ -8,6 +8,7 @@
 #ifndef __VMX_EXITS_H
 #define __VMX_EXITS_H
 
+#include <linux/jump_label.h>
 #include <linux/kref.h>
 #include <linux/kvm_host.h>
 #include <linux/list.h>
@@ -73,6 +74,8 @@ extern unsigned int vmx_exits_layout;
 extern bool vmx_exits_hist;
 extern bool vmx_exits_causes;
 
+DECLARE_STATIC_KEY_FALSE(vmx_exits_causes_key);
+
 /* sets.c */
 struct vmx_exits_vcpu *vmx_exits_find(struct kvm_vcpu *vcpu);
 void vmx_exits_before_run(struct kvm_vcpu *vcpu);
@@ -98,7 +101,14 @@ static __always_inline struct exit_stats_vcpu *vmx_exits_of(struct kvm_vcpu *vcp
 /* hooks.c */
 int vmx_exits_hook(void);
 void vmx_exits_unhook(void);
-unsigned long vmx_exits_address(const char *function);
+bool vmx_exits_has_function(const char *name);
+
+/* trampolines.S, which compares with the first of these, and calls the two functions */
+extern unsigned long vmx_exits_goes_on[];
+void vmx_exits_trampoline(void);
+void vmx_exits_called(void *argument, unsigned long goes_on);
+bool vmx_exits_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx,
+		     bool exact_only);
 
 /* cpuid.c */
 bool vmx_exits_answer(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);

@@ -25,6 +25,8 @@ from vmxlab.process import tied
 from vmxlab.progress import Step
 
 CONFIGS = REPO / "tests/kernel"
+# Of each, a small kernel of the default series with these options as well is a base.
+VARIANTS = CONFIGS / "variants"
 # A change to how kernels are built must change this, and so every key.
 RECIPE = 2
 # Files that a whole build of a small kernel compiles, for the progress estimate only.
@@ -64,7 +66,8 @@ class Base:
 def names() -> list[str]:
     """All bases that there are by name."""
     small = [f"small-{path.name}" for path in (REPO / "patches").iterdir()]
-    return [*sorted(small), *(f"debian-{series}" for series in source.SERIES)]
+    variants = [f"{path.stem}-{source.DEFAULT}" for path in VARIANTS.iterdir()]
+    return [*sorted(small), *sorted(variants), *(f"debian-{series}" for series in source.SERIES)]
 
 
 def base(name: str) -> Base:
@@ -72,8 +75,8 @@ def base(name: str) -> Base:
     kind, _, series = name.partition("-")
     if name not in names():
         raise LabError(f"there is no base {name!r}", f"There are: {', '.join(names())}.")
-    if kind == "small":
-        return _small(series)
+    if kind != "debian":
+        return _small(name)
     debian = source.debian_kernel(series)
     return Base(name, series, debian.release, debian.image, debian.headers,
                 cache.digest(name, debian.release, debian.package_version))
@@ -172,12 +175,13 @@ def check_config(config: str, parts: list[Path]) -> None:
         )
 
 
-def _small(series: str) -> Base:
+def _small(name: str) -> Base:
     """Our small kernel of a series, from Debian's source of it; or of KERNEL_TREE."""
-    if own := os.environ.get("KERNEL_TREE"):
+    kind, _, series = name.partition("-")
+    if kind == "small" and (own := os.environ.get("KERNEL_TREE")):
         return _from_tree(Path(own).resolve())
     debian = source.debian_kernel(series)
-    parts = fragments(series)
+    parts = fragments(series) + ([] if kind == "small" else [VARIANTS / f"{kind}.config"])
     key = cache.digest(RECIPE, debian.package_version, compilers(), parts, UNUSED)
 
     def fill(tree: Path) -> None:
@@ -185,7 +189,7 @@ def _small(series: str) -> Base:
         with Step(f"Unpacking Linux {debian.version}"):
             source.unpack(archive, tree, without=UNUSED)
 
-    return _built(f"small-{series}", series, key, fill, f"a small Linux {debian.version}", parts)
+    return _built(name, series, key, fill, f"a {kind} Linux {debian.version}", parts)
 
 
 def _from_tree(own: Path) -> Base:

@@ -97,7 +97,7 @@ def _initrds(options: Options, base: kernel.Base, modules: kvm.KvmSet,
         texts |= {"interactive": "", "banner": BANNER.format(version=base.version)}
     elif not options.l1:
         texts["l1"] = "exec guest\n"
-    added = [*options.add, *((path, f"lab/modules/{path.name}") for path in module.modules(base))]
+    added = list(options.add)
     for name, text in texts.items():
         path = scratch / name
         path.write_text(text + "\n" if text and not text.endswith("\n") else text, "utf-8")
@@ -111,6 +111,8 @@ def _initrds(options: Options, base: kernel.Base, modules: kvm.KvmSet,
             image.overlay(Path(top), scratch / "l2-added.cpio", options.add_guest)
         added.append((scratch / "l2-added.cpio", "lab/l2-added.cpio"))
     with tempfile.TemporaryDirectory() as top:
+        for path in module.modules(base):
+            image.install_module(Path(top), path, f"lab/modules/{path.name}")
         image.overlay(Path(top), scratch / "l1-added.cpio", added)
     # The uncompressed archive comes first: behind a compressed one the kernel
     # would take the padding between them for more compressed data.

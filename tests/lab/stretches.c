@@ -80,6 +80,25 @@ static void spend(void)
 	printf("slept %llu\n", (unsigned long long)(rdtsc() - begin));
 }
 
+/*
+ * Wait until the vCPU's thread sleeps: this one may have preempted it on its way there,
+ * so that it is scheduled out twice.
+ */
+static void await_sleep(void)
+{
+	char name[64], state = 'R';
+	FILE *file;
+
+	snprintf(name, sizeof(name), "/proc/self/task/%d/stat", (int)getpid());
+	while (state == 'R') {
+		usleep(1000);
+		file = fopen(name, "r");
+		if (!file || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+			err(70, "%s", name);
+		fclose(file);
+	}
+}
+
 /* Provides each page that is asked for, late. */
 static void *provide(void *argument)
 {
@@ -88,6 +107,7 @@ static void *provide(void *argument)
 	struct uffd_msg message;
 
 	while (read(fd, &message, sizeof(message)) == sizeof(message)) {
+		await_sleep();
 		spend();
 		zero.range.start = message.arg.pagefault.address & ~4095ULL;
 		zero.range.len = 4096;

@@ -97,7 +97,7 @@ def test_the_exported_series_stands_alone_and_is_clean_by_checkpatch(
     subprocess.run([REPO / "scripts/export-series", "--kernel", version, "--check", stock, out],
                    check=True, capture_output=True)
     mails = sorted(out.glob("*.patch"))
-    assert mails[0].name.startswith("0000-cover-letter") and len(mails) == 11
+    assert mails[0].name.startswith("0000-cover-letter") and len(mails) == 12
     # By git am, as somebody would take them from the list.
     env = os.environ | {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org",
                         "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.org"}
@@ -119,7 +119,7 @@ def test_the_exported_series_stands_alone_and_is_clean_by_checkpatch(
 def test_make_export_series_writes_where_it_is_told(tmp_path: Path) -> None:
     done = make("export-series", f"OUT={tmp_path}/series")
     assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "series").glob("*.patch"))) == 11
+    assert len(list((tmp_path / "series").glob("*.patch"))) == 12
 
 
 @pytest.mark.parametrize(
