@@ -12,6 +12,9 @@
 
 #include <asm/exit_stats.h>
 
+/* Latch what made an exit; right after it, with interrupts off. */
+void vmx_exit_stats_caused(struct kvm_vcpu *vcpu);
+
 #ifdef CONFIG_KVM_EXIT_STATS
 
 #include <linux/cleanup.h>
@@ -40,7 +43,6 @@ int kvm_exit_stats_capability(struct kvm *kvm);
 int kvm_exit_stats_enable_cap(struct kvm *kvm, u64 arg);
 void kvm_exit_stats_create_debugfs(struct dentry *dir);
 void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm);
-void vmx_exit_stats_caused(struct kvm_vcpu *vcpu);
 
 DEFINE_FREE(kvm_exit_stats_free, struct exit_stats *, kvm_exit_stats_free(_T))
 
@@ -85,15 +87,14 @@ do {									\
 } while (0)
 
 /*
- * Where the guest's registers are still those of the exit: what made it, which
- * @caused of the vendor module tells.
+ * Whether the vendor module is to latch what made the exit, where the guest's
+ * registers are still those of the exit.
  */
-#define kvm_exit_stats_caused(vcpu, caused)				\
-do {									\
-	if (static_branch_unlikely(&kvm_exit_stats_causes_key) &&	\
-	    (vcpu)->kvm->arch.exit_stats.config.causes)			\
-		caused(vcpu);						\
-} while (0)
+static __always_inline bool kvm_exit_stats_keeps_causes(const struct kvm_vcpu *vcpu)
+{
+	return static_branch_unlikely(&kvm_exit_stats_causes_key) &&
+	       vcpu->kvm->arch.exit_stats.config.causes;
+}
 
 /*
  * The latest exit has been handled: when the exit handler has returned, and
@@ -149,8 +150,12 @@ static inline void kvm_exit_stats_create_debugfs(struct dentry *dir) {}
 static inline void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm) {}
 
 #define kvm_exit_stats_exit(vcpu, reason) do { (void)(vcpu); (void)sizeof(reason); } while (0)
-#define kvm_exit_stats_caused(vcpu, caused) do { } while (0)
 static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu) {}
+static __always_inline bool kvm_exit_stats_keeps_causes(const struct kvm_vcpu *vcpu)
+{
+	return false;
+}
+
 static __always_inline void kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 event) {}
 static __always_inline void kvm_exit_stats_before_entry(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_user_begin(struct kvm_vcpu *vcpu, int ret) {}

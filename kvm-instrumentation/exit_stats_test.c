@@ -88,7 +88,8 @@ static void check_causes(u32 cpuid)
 	for (i = 0; !ask(LEAF_CAUSES, i | OF_SNAPSHOT).edx; i++) {
 		exits += word(i, WORD_EXITS);
 		cycles += word(i, WORD_CYCLES);
-		found |= (u32)word(i, 0) == cpuid && !word(i, 1) && word(i, WORD_EXITS) >= NR_CPUIDS;
+		found |= (u32)word(i, 0) == cpuid && !word(i, 1) &&
+			 word(i, WORD_EXITS) >= NR_CPUIDS;
 	}
 	GUEST_ASSERT(found);
 	GUEST_ASSERT_EQ(exits, figure(TOTAL, FIELD_EXITS));

@@ -70,7 +70,6 @@ void vmx_exit_reasons_enabled(struct kvm_vcpu *vcpu, u64 *enabled)
 	}
 }
 
-/* Latch what made an exit; right after it, with interrupts off. */
 void vmx_exit_stats_caused(struct kvm_vcpu *vcpu)
 {
 	exit_stats_vmx_caused(vcpu, &vcpu->exit_stats);
