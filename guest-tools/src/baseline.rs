@@ -7,11 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Error, Result};
 use crate::input;
-use crate::recording;
+use crate::recording::{self, Compare};
 use crate::units::grouped;
 use crate::view::{Row, View};
 
@@ -26,19 +24,6 @@ pub const BUILT_IN: [(&str, &str); 3] = [
 const FAR: f64 = 4.0;
 /// A reason with a smaller share of all exits is not worth a word.
 const LEAST_SHARE: f64 = 0.01;
-
-/// By what two guests are compared, reason by reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compare {
-    /// Exits a second of a vCPU's life.
-    #[default]
-    Rate,
-    /// All exits.
-    Count,
-    /// The share of all exits.
-    Share,
-}
 
 /// A guest that is normal.
 #[derive(Debug, Clone)]

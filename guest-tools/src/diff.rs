@@ -4,13 +4,14 @@
 use exit_stats::abi;
 use serde::Serialize;
 
-use crate::args::{DiffArgs, Sort};
+use crate::args::DiffArgs;
 use crate::error::{Error, Result};
 use crate::output::Output;
 use crate::recording;
 use crate::report::facts::{change, Facts};
 use crate::table::{self, figures, words, Column};
 use crate::units::{grouped, time};
+use crate::view::Sort;
 use crate::view::{Row, View};
 
 const COLUMNS: [Column; 8] = [

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use exit_stats::abi;
 use exit_stats::reason::Vendor;
 
-use crate::args::{ExitsArgs, Sort};
+use crate::args::ExitsArgs;
 use crate::baseline::{Baseline, Off};
 use crate::causes;
 use crate::error::Result;
@@ -20,6 +20,7 @@ use crate::processor::{Counted, Processor};
 use crate::source::Source;
 use crate::table::{self, figures, words, Column};
 use crate::units::{grouped, percent, time};
+use crate::view::Sort;
 use crate::view::{Availability, Kind, Row, View};
 
 /// Runs the command.

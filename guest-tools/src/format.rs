@@ -1,13 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Views for programs: JSON, comma-separated values, Prometheus' text format.
 
+use clap::Args;
 use serde::Serialize;
 
-use crate::args::Form;
 use crate::error::{Error, Result};
 use crate::output::Output;
 use crate::prometheus;
 use crate::view::{Row, View};
+
+/// The form of the output; a table without one.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[group(multiple = false)]
+#[command(next_help_heading = "Form")]
+pub struct Form {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print comma-separated values with a header line
+    #[arg(long)]
+    pub csv: bool,
+    /// Print Prometheus' text format
+    #[arg(long)]
+    pub prometheus: bool,
+}
+
+/// The form of what is no metric.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[group(multiple = false)]
+#[command(next_help_heading = "Form")]
+pub struct TableForm {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print comma-separated values with a header line
+    #[arg(long)]
+    pub csv: bool,
+}
 
 /// Refuses `--prometheus` where there is nothing to be scraped.
 pub fn no_metrics(form: &Form, what: &str) -> Result<()> {

@@ -20,7 +20,7 @@ pub fn number(vendor: Vendor, text: &str) -> Result<u32> {
         Vendor::Vmx => ("SDM", "exit_reason_"),
         Vendor::Svm => ("APM", "svm_exit_"),
     };
-    if let Ok(number) = crate::args::number(text) {
+    if let Ok(number) = crate::values::number(text) {
         return match vendor.get(number).is_some() {
             true => Ok(number),
             false => Err(Error::Usage(format!(

@@ -12,7 +12,6 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::args::RecordArgs;
-use crate::baseline::Compare;
 use crate::child::{Event, Events};
 use crate::error::{Error, Result};
 use crate::guest::Wanted;
@@ -25,6 +24,19 @@ use crate::view::View;
 
 /// What [`Header::format`] holds.
 pub const FORMAT: &str = "vmxscope-recording-1";
+
+/// By what two guests are compared, reason by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compare {
+    /// Exits a second of a vCPU's life.
+    #[default]
+    Rate,
+    /// All exits.
+    Count,
+    /// The share of all exits.
+    Share,
+}
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

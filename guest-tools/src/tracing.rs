@@ -16,6 +16,7 @@ use crate::error::{status, Result};
 use instance::Instance;
 
 pub use instance::is_there;
+pub use kvm::What;
 
 /// For how long is counted.
 #[derive(Debug, Clone, Copy)]
@@ -24,15 +25,6 @@ pub enum Until<'a> {
     Time(Option<Duration>),
     /// While this command runs.
     Command(&'a [OsString]),
-}
-
-/// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    /// How many exits each reason has.
-    Reasons,
-    /// The same, and their causes and places.
-    Causes,
 }
 
 /// Counts the exits of all VMs; the status is the command's.

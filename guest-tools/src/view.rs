@@ -9,12 +9,12 @@ mod time;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use exit_stats::abi::{self, State};
+use exit_stats::abi;
 use exit_stats::reason::Vendor;
 use serde::{Deserialize, Serialize};
 
 use crate::text;
-pub use row::{Bucket, Row};
+pub use row::{Availability, Bucket, Row, Sort};
 
 /// What [`View::format`] holds.
 pub const FORMAT: &str = "vmxscope-exits-1";
@@ -73,28 +73,6 @@ impl fmt::Display for Counter {
             Self::Kvm => "KVM itself",
             Self::VmxExits => "vmx_exits, beside KVM",
         })
-    }
-}
-
-/// Whether a reason can occur.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Availability {
-    /// It can.
-    Enabled,
-    /// It cannot, in this VM.
-    NotEnabled,
-    /// Nobody said.
-    Unknown,
-}
-
-impl From<State> for Availability {
-    fn from(state: State) -> Self {
-        match state {
-            State::Enabled => Self::Enabled,
-            State::NotEnabled => Self::NotEnabled,
-            State::Undefined => Self::Unknown,
-        }
     }
 }
 

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 
-use super::values::{duration, milliseconds};
-use super::{Form, Sort, SourceArgs};
+use crate::format::Form;
+use crate::source::SourceArgs;
+use crate::values::{duration, milliseconds};
+use crate::view::Sort;
 
 /// The options.
 #[derive(Debug, Clone, Args)]

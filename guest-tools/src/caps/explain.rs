@@ -5,10 +5,10 @@ use serde::Serialize;
 use vmx_caps::msr::{Kind, Msr};
 use vmx_caps::tables::by_index;
 
-use crate::args::TableForm;
 use crate::caps::known::Item;
 use crate::caps::qemu;
 use crate::error::{status, Error, Result};
+use crate::format::TableForm;
 use crate::output::Output;
 
 #[derive(Serialize)]

@@ -2,7 +2,7 @@
 //! QEMU's CPU models: what of VMX each asks of the host when it is started with `vmx=on`.
 
 use crate::caps::known::Item;
-use crate::caps::need::{Need, Profile};
+use crate::caps::profile::{Need, Profile};
 use crate::caps::qemu::means_clear;
 
 /// A line a model: its name, its other names, and the bits that it has of each MSR, whose

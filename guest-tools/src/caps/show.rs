@@ -8,11 +8,11 @@ use vmx_caps::audit::audit;
 use vmx_caps::decode::{unnamed_bits, yes_no, Controls, Decoded};
 use vmx_caps::tables::{Section, SECTIONS};
 
-use crate::args::Form;
 use crate::caps::json::Caps;
 use crate::caps::known::{Fact, Item, Known};
 use crate::caps::kvm;
 use crate::error::Result;
+use crate::format::Form;
 use crate::output::Output;
 use crate::prometheus::Metrics;
 

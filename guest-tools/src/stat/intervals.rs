@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::model::{added, WANTED};
 use crate::args::StatArgs;
 use crate::child::{Event, Events};
 use crate::error::Result;
 use crate::output::Output;
 use crate::source::Source;
-use crate::stat::{added, WANTED};
 use crate::view::View;
 
 /// A reason in an interval.

@@ -7,8 +7,17 @@ use exit_stats::abi;
 use exit_stats::reason::Vendor;
 use serde::Serialize;
 
-use crate::args::Sort;
+use crate::error::{Error, Result};
+use crate::guest::Wanted;
+use crate::view::Sort;
 use crate::view::{Row, View};
+
+/// All figures but the histograms, which would take most of the exits.
+pub(super) const WANTED: Wanted = Wanted {
+    extras: true,
+    histograms: false,
+    states: false,
+};
 
 /// What happened in some time.
 #[derive(Debug, Clone, Serialize)]
@@ -225,4 +234,15 @@ impl Line {
             .map(|view| self.net_cycles / (f64::from(view.tsc_khz) * 1e3));
         self
     }
+}
+
+/// What was added from one view to a later one.
+pub(super) fn added(after: &View, before: &View) -> Result<View> {
+    after.since(before).ok_or_else(|| {
+        Error::Unstable(
+            "the host's counters started anew meanwhile: the VM was moved to another host, or \
+             made again there"
+                .into(),
+        )
+    })
 }

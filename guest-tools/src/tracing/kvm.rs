@@ -10,11 +10,19 @@ use std::fs;
 use std::path::Path;
 
 use super::instance::Instance;
-use super::What;
 use crate::causes::model::Causes;
 use crate::error::{Error, Result};
 pub use convert::of_hists;
 use tables::{Table, REASONS, TABLES};
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// How many exits each reason has.
+    Reasons,
+    /// The same, and their causes and places.
+    Causes,
+}
 
 /// Begins to count.
 ///

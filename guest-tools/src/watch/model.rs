@@ -5,9 +5,9 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::args::Sort;
 use crate::baseline::{Baseline, Off};
 use crate::host::Vcpu;
+use crate::view::Sort;
 use crate::view::{Row, View};
 use crate::watch::Vcpus;
 

@@ -8,9 +8,9 @@ use ratatui::widgets::{Block, Cell};
 use ratatui::widgets::{Clear, Paragraph, Row, Sparkline, Table, TableState};
 use ratatui::Frame;
 
-use crate::args::Sort;
 use crate::table::{self, figures, words, Column};
 use crate::units::{grouped, percent, time};
+use crate::view::Sort;
 use crate::view::{Bucket, Kind};
 use crate::watch::keys::HELP;
 use crate::watch::model::{Line as Reason, Model};

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::{json, Value};
 use vmxscope::caps::known::{Item, Known};
 use vmxscope::caps::models::{self, Model};
-use vmxscope::caps::need::Need;
+use vmxscope::caps::profile::Need;
 use vmxscope::caps::qemu;
 
 use crate::common::{failure, printed, run, Machine};

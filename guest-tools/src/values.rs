@@ -4,20 +4,6 @@
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
-use exit_stats::abi::{Layout, LAYOUTS};
-
-use crate::guest::layout_name;
-
-pub(crate) fn layout(text: &str) -> Result<Layout, String> {
-    let known = LAYOUTS
-        .into_iter()
-        .find(|layout| layout_name(*layout) == text);
-    known.ok_or_else(|| {
-        let names: Vec<String> = LAYOUTS.into_iter().map(layout_name).collect();
-        format!("the layouts are {}", names.join(", "))
-    })
-}
-
 /// Reads a decimal or hexadecimal number of 32 bits.
 pub fn number(text: &str) -> Result<u32, String> {
     let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
