@@ -33,12 +33,12 @@ pub struct Baseline {
     /// What it was made of.
     pub about: String,
     compare: Compare,
-    normal: Figures,
+    normal: ByReason,
 }
 
 /// What is compared: a figure by reason, and the share of each in all exits.
 #[derive(Debug, Clone, Default)]
-struct Figures {
+struct ByReason {
     vendor: exit_stats::reason::Vendor,
     of: BTreeMap<u32, Figure>,
 }
@@ -122,7 +122,7 @@ impl Baseline {
         if here.vendor != self.normal.vendor {
             return None;
         }
-        let of = |figures: &Figures, reason| figures.of.get(&reason).copied().unwrap_or_default();
+        let of = |figures: &ByReason, reason| figures.of.get(&reason).copied().unwrap_or_default();
         let reasons = here.of.keys().chain(self.normal.of.keys());
         let off = |&reason: &u32| {
             let (here, normal) = (of(&here, reason), of(&self.normal, reason));
@@ -174,7 +174,7 @@ impl Baseline {
 }
 
 /// The figures of a view; `None` if its length is needed and not known.
-fn figures(compare: Compare, view: &View, seconds: Option<f64>) -> Option<Figures> {
+fn figures(compare: Compare, view: &View, seconds: Option<f64>) -> Option<ByReason> {
     let own = |reason| view.own_of(reason);
     let all = view.total.exits.saturating_sub(view.own_exits).max(1) as f64;
     let unit = match compare {
@@ -188,7 +188,7 @@ fn figures(compare: Compare, view: &View, seconds: Option<f64>) -> Option<Figure
         (row.reason, Figure { value, share })
     };
     let rows = view.reasons.iter().map(figure);
-    Some(Figures {
+    Some(ByReason {
         vendor: view.vendor,
         of: rows.filter(|(_, figure)| figure.value > 0.0).collect(),
     })

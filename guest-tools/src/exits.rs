@@ -21,7 +21,7 @@ use crate::source::Source;
 use crate::table::{self, figures, words, Column};
 use crate::units::{grouped, percent, time};
 use crate::view::Sort;
-use crate::view::{Availability, Kind, Row, View};
+use crate::view::{Availability, Row, Scope, View};
 
 /// Runs the command.
 pub fn run(args: &ExitsArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
@@ -267,11 +267,11 @@ fn notes(view: &View, out: &mut Output<'_>) -> Result<()> {
             "These are the exits of all VMs of the host (kvm.exit_stats_guest=host)."
         )?;
     }
-    if let Some(counter) = view.counted_by.filter(|_| view.kind != Kind::Guest) {
+    if let Some(counter) = view.counted_by.filter(|_| view.kind != Scope::Guest) {
         writeln!(out, "Counted by {counter}.")?;
     }
     let look = out.look;
-    if view.kind == Kind::Guest {
+    if view.kind == Scope::Guest {
         let text = format!(
             "{} of the CPUID exits are this program's own; reading the figures took it {}.",
             grouped(view.own_exits),

@@ -49,7 +49,7 @@ pub fn no_metrics(form: &Form, what: &str) -> Result<()> {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct ExitsRow<'a> {
     vm: &'a str,
     reason: u32,
     symbol: &'a str,
@@ -86,8 +86,8 @@ pub fn csv(out: &mut Output<'_>, views: &[View]) -> Result<()> {
     )
 }
 
-fn line<'a>(view: &'a View, row: &'a Row) -> Line<'a> {
-    Line {
+fn line<'a>(view: &'a View, row: &'a Row) -> ExitsRow<'a> {
+    ExitsRow {
         vm: &view.vm,
         reason: row.reason,
         symbol: &row.symbol,

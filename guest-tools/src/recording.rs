@@ -67,7 +67,7 @@ pub struct End {
 /// A line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Line {
+enum Record {
     Header(Header),
     View(Box<View>),
     End(End),
@@ -96,7 +96,7 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
         .command
         .iter()
         .map(|word| word.to_string_lossy().into_owned());
-    file.line(&Line::Header(Header {
+    file.line(&Record::Header(Header {
         format: FORMAT.into(),
         command: words.collect(),
         interval_ms: args.interval.as_millis() as u64,
@@ -114,7 +114,7 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
     // More than counts and cycles takes most of the exits, and is not needed between
     // the first and the last: a report shows how these differ.
     let first = view(true)?;
-    file.line(&Line::View(Box::new(first.clone())))?;
+    file.line(&Record::View(Box::new(first.clone())))?;
     let start = Instant::now();
     let running = match args.command.is_empty() {
         true => None,
@@ -140,15 +140,15 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
             break;
         }
         if Instant::now() >= next {
-            file.line(&Line::View(Box::new(view(false)?)))?;
+            file.line(&Record::View(Box::new(view(false)?)))?;
             // What was missed while the machine was busy is not made up for.
             ticks = (start.elapsed().as_nanos() / args.interval.as_nanos().max(1)) as u32 + 1;
         }
     }
     let last = view(true)?;
-    file.line(&Line::View(Box::new(last.clone())))?;
+    file.line(&Record::View(Box::new(last.clone())))?;
     let seconds = start.elapsed().as_secs_f64();
-    file.line(&Line::End(End { status, seconds }))?;
+    file.line(&Record::End(End { status, seconds }))?;
     let exits = grouped(last.total.exits.saturating_sub(first.total.exits));
     let (took, name) = (time(seconds * 1e9), &file.name);
     writeln!(
@@ -178,7 +178,7 @@ impl Writing {
         Ok(Self { to, name })
     }
 
-    fn line(&mut self, line: &Line) -> Result<()> {
+    fn line(&mut self, line: &Record) -> Result<()> {
         let write = |to: &mut dyn Write| -> io::Result<()> {
             let mut text = serde_json::to_vec(line)?;
             text.push(b'\n');
@@ -222,20 +222,20 @@ pub fn parse(text: &str, name: &str) -> Result<Recording> {
     let count = text.lines().count();
     for (number, line) in text.lines().enumerate() {
         match serde_json::from_str(line) {
-            Ok(Line::Header(read)) if read.format == FORMAT => header = Some(read),
-            Ok(Line::Header(read)) => {
+            Ok(Record::Header(read)) if read.format == FORMAT => header = Some(read),
+            Ok(Record::Header(read)) => {
                 let problem = format!(
                     "its format is {:?}, and this vmxscope reads {FORMAT:?}",
                     read.format
                 );
                 return Err(Error::input(name, number + 1, problem));
             }
-            Ok(Line::View(view)) => {
+            Ok(Record::View(view)) => {
                 view.check()
                     .map_err(|problem| Error::input(name, number + 1, problem))?;
                 views.push(*view);
             }
-            Ok(Line::End(read)) => end = Some(read),
+            Ok(Record::End(read)) => end = Some(read),
             // The last line of a recording that was cut off.
             Err(_) if number + 1 == count && !text.ends_with('\n') => (),
             Err(error) => {

@@ -38,7 +38,7 @@ pub(crate) enum VendorName {
 /// Where figures were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum Scope {
     /// In the guest itself, by CPUID.
     Guest,
     /// On the host, of one VM.
@@ -82,7 +82,7 @@ pub struct View {
     /// [`FORMAT`].
     pub format: String,
     /// Where it was read.
-    pub kind: Kind,
+    pub kind: Scope,
     /// The VM's name, as far as there is one.
     #[serde(deserialize_with = "text::deserialize")]
     pub vm: String,
@@ -143,7 +143,7 @@ fn is_none(count: &usize) -> bool {
 
 impl View {
     /// An empty view.
-    pub fn new(kind: Kind, vm: String, tsc_khz: u32) -> Self {
+    pub fn new(kind: Scope, vm: String, tsc_khz: u32) -> Self {
         Self {
             format: FORMAT.into(),
             kind,

@@ -26,7 +26,7 @@ const COLUMNS: [Column; 8] = [
 ];
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct VmRow<'a> {
     pid: Option<u32>,
     name: &'a str,
     vcpus: Option<usize>,
@@ -96,7 +96,7 @@ fn table(host: &Host, args: &VmsArgs, out: &mut Output<'_>) -> Result<Vec<Error>
     views.push((None, host.read(None)?));
     let lines = || views.iter().map(|(vm, view)| line(vm.as_ref(), view));
     if args.form.json {
-        out.json(&lines().collect::<Vec<Line<'_>>>())?;
+        out.json(&lines().collect::<Vec<VmRow<'_>>>())?;
     } else if args.form.csv {
         out.csv(lines())?;
     } else {
@@ -113,8 +113,8 @@ fn table(host: &Host, args: &VmsArgs, out: &mut Output<'_>) -> Result<Vec<Error>
     Ok(errors)
 }
 
-fn line<'a>(vm: Option<&'a Vm>, view: &'a View) -> Line<'a> {
-    Line {
+fn line<'a>(vm: Option<&'a Vm>, view: &'a View) -> VmRow<'a> {
+    VmRow {
         pid: vm.map(|vm| vm.pid),
         name: &view.vm,
         vcpus: vm.map(|vm| vm.vcpus),

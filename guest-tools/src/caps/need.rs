@@ -37,7 +37,7 @@ pub fn profile(path: &Path) -> Result<Profile> {
 }
 
 #[derive(Serialize)]
-struct Line {
+struct NeedRow {
     need: Need,
     msr: &'static str,
     name: &'static str,
@@ -46,12 +46,12 @@ struct Line {
     why: &'static str,
 }
 
-fn line(need: Need, item: &Item, known: &Known) -> Line {
+fn line(need: Need, item: &Item, known: &Known) -> NeedRow {
     let answer = match need {
         Need::Clearable => can_clear(item, known),
         Need::Required | Need::Optional => can_set(item, known),
     };
-    Line {
+    NeedRow {
         need,
         msr: item.msr().name,
         name: item.name(),
@@ -72,7 +72,7 @@ fn line(need: Need, item: &Item, known: &Known) -> Line {
 /// Prints what of a profile is missing; the status tells whether anything is that is
 /// required, or whether that is not known.
 pub fn run(profile: &Profile, known: &Known, form: &TableForm, out: &mut Output<'_>) -> Result<u8> {
-    let lines: Vec<Line> = profile
+    let lines: Vec<NeedRow> = profile
         .needs
         .iter()
         .map(|(need, item)| line(*need, item, known))
@@ -117,7 +117,7 @@ pub fn run(profile: &Profile, known: &Known, form: &TableForm, out: &mut Output<
             "It lacks {missing} of what is required, and {untold} are not told"
         )),
     };
-    let optional: Vec<&Line> = lines
+    let optional: Vec<&NeedRow> = lines
         .iter()
         .filter(|line| line.need == Need::Optional)
         .collect();
@@ -148,7 +148,7 @@ pub fn run(profile: &Profile, known: &Known, form: &TableForm, out: &mut Output<
     Ok(result)
 }
 
-fn print(line: &Line, out: &mut Output<'_>) -> Result<()> {
+fn print(line: &NeedRow, out: &mut Output<'_>) -> Result<()> {
     let word = match (line.there, line.need) {
         (Some(true), _) => return Ok(()),
         (None, _) => "unknown",

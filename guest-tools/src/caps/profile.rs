@@ -35,15 +35,15 @@ const SECTIONS: [(&str, u32); 11] = [
 ];
 
 #[derive(Deserialize)]
-struct File {
+struct ProfileFile {
     title: Option<String>,
     #[serde(flatten)]
-    sections: BTreeMap<String, Names>,
+    sections: BTreeMap<String, Needs>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Names {
+struct Needs {
     #[serde(default)]
     required: Vec<String>,
     #[serde(default)]
@@ -76,7 +76,7 @@ pub struct Profile {
 
 /// Reads a profile.
 pub fn parse(text: &str, file: &str) -> Result<Profile> {
-    let parsed: File = toml::from_str(text).map_err(|error| {
+    let parsed: ProfileFile = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(0, |span| {
             1 + text.get(..span.start).unwrap_or("").matches('\n').count()
         });

@@ -13,11 +13,11 @@ use crate::error::Result;
 use crate::output::Output;
 
 /// The names of an MSR's bits; the plain MSR stands for a pair.
-type Names = (u32, &'static [(u8, &'static str)]);
+type BitNames = (u32, &'static [(u8, &'static str)]);
 
 /// As of QEMU 10.0. A second name of one bit is left out: bit 41 of IA32_VMX_EPT_VPID_CAP is
 /// called as bit 25 is.
-const NAMES: [Names; 9] = [
+const NAMES: [BitNames; 9] = [
     (
         basic::MSR.index,
         &[

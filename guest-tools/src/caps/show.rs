@@ -124,7 +124,7 @@ fn name(decoded: &Decoded) -> String {
 }
 
 #[derive(Serialize)]
-struct Line {
+struct BitRow {
     msr: String,
     msr_name: &'static str,
     low: u8,
@@ -135,11 +135,11 @@ struct Line {
     value: Option<u64>,
 }
 
-fn lines(known: &Known) -> Vec<Line> {
+fn lines(known: &Known) -> Vec<BitRow> {
     let mut lines = Vec::new();
     for section in SECTIONS {
         if let Some(controls) = Controls::of(section, &known.caps) {
-            lines.extend(controls.iter().map(|decoded| Line {
+            lines.extend(controls.iter().map(|decoded| BitRow {
                 msr: format!("{:#x}", controls.source.index),
                 msr_name: controls.source.name,
                 low: decoded.bit,
@@ -157,7 +157,7 @@ fn lines(known: &Known) -> Vec<Line> {
             let Ok(value) = known.field(msr, field) else {
                 continue;
             };
-            lines.push(Line {
+            lines.push(BitRow {
                 msr: format!("{:#x}", msr.index),
                 msr_name: msr.name,
                 low: field.low,
@@ -177,7 +177,7 @@ fn prometheus(known: &Known, out: &mut Output<'_>) -> Result<()> {
     out.told(result)
 }
 
-fn metrics(lines: &[Line], metrics: &mut Metrics<'_>) -> io::Result<()> {
+fn metrics(lines: &[BitRow], metrics: &mut Metrics<'_>) -> io::Result<()> {
     metrics.begin(
         "vmxscope_vmx_control",
         "gauge",

@@ -11,9 +11,9 @@ use ratatui::Frame;
 use crate::table::{self, figures, words, Column};
 use crate::units::{grouped, percent, time};
 use crate::view::Sort;
-use crate::view::{Bucket, Kind};
+use crate::view::{Bucket, Scope};
 use crate::watch::keys::HELP;
-use crate::watch::model::{Line as Reason, Model};
+use crate::watch::model::{Entry, Model};
 
 /// Rows of the histogram, at most, and the least height at which it is shown.
 const HISTOGRAM: u16 = 10;
@@ -94,7 +94,7 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, model: &Model) {
         ));
     }
     let mut second = format!("{} exits counted", grouped(model.added().total.exits));
-    if let Some(counter) = view.counted_by.filter(|_| view.kind != Kind::Guest) {
+    if let Some(counter) = view.counted_by.filter(|_| view.kind != Scope::Guest) {
         second += &format!(" by {counter}");
     }
     if model.own_rate() > 0.0 {
@@ -138,7 +138,7 @@ fn columns(sort: Sort, baseline: bool) -> Vec<Column> {
     columns
 }
 
-fn cells(model: &Model, line: &Reason) -> Vec<String> {
+fn cells(model: &Model, line: &Entry) -> Vec<String> {
     let (row, view) = (&line.row, model.now());
     let clock = |cycles| view.nanoseconds(cycles).map_or_else(|| "-".into(), time);
     let mut cells = vec![
@@ -159,7 +159,7 @@ fn cells(model: &Model, line: &Reason) -> Vec<String> {
     cells
 }
 
-fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Reason], chosen: usize) {
+fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Entry], chosen: usize) {
     let columns = columns(model.sort(), model.baseline().is_some());
     let rows: Vec<Vec<String>> = lines.iter().map(|line| cells(model, line)).collect();
     let room = usize::from(area.width);
@@ -210,7 +210,7 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Reason]
 }
 
 /// The buckets of the chosen reason that there is room for: those with the most.
-fn buckets(model: &Model, lines: &[Reason], chosen: usize) -> Vec<(Bucket, String)> {
+fn buckets(model: &Model, lines: &[Entry], chosen: usize) -> Vec<(Bucket, String)> {
     let Some(line) = lines.get(chosen) else {
         return Vec::new();
     };
@@ -239,7 +239,7 @@ fn buckets(model: &Model, lines: &[Reason], chosen: usize) -> Vec<(Bucket, Strin
 fn draw_histogram(
     frame: &mut Frame<'_>,
     area: Rect,
-    lines: &[Reason],
+    lines: &[Entry],
     chosen: usize,
     buckets: Vec<(Bucket, String)>,
 ) {
