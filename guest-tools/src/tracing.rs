@@ -36,11 +36,12 @@ pub fn count(root: &Path, what: What, until: Until<'_>) -> Result<(Causes, u8)> 
     // From here on signals are events, so that none of them leaves the instance behind.
     let events = Events::new()?;
     let instance = Instance::new(root)?;
-    let start = Instant::now();
     kvm::begin(&instance, what)?;
+    let start = Instant::now();
     let status = wait(&events, until)?;
+    let seconds = start.elapsed().as_secs_f64();
     kvm::end(&instance, what)?;
-    let causes = kvm::read(&instance, start.elapsed().as_secs_f64(), root)?;
+    let causes = kvm::read(&instance, seconds, root)?;
     instance.remove()?;
     Ok((causes, status))
 }

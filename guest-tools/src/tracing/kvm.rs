@@ -24,13 +24,19 @@ pub enum What {
     Causes,
 }
 
-/// Begins to count.
+/// Begins to count. The kernel takes its time to make a table, and longer for a larger one, so
+/// none counts before all are there.
 ///
 /// # Errors
 ///
 /// The system's, with what the kernel says of the trigger.
 pub fn begin(instance: &Instance, what: What) -> Result<()> {
-    tables(instance, what).try_for_each(|table| instance.trigger(table.event, &table.trigger("")))
+    let set = |then| {
+        tables(instance, what)
+            .try_for_each(|table| instance.trigger(table.event, &table.trigger(then)))
+    };
+    set(":pause")?;
+    set(":continue")
 }
 
 /// Ends it.
