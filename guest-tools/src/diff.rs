@@ -66,12 +66,13 @@ pub fn run(args: &DiffArgs, out: &mut Output<'_>) -> Result<()> {
     let rows: Vec<Vec<String>> = lines.iter().map(|line| cells(line, &a, &b)).collect();
     writeln!(out, "a: {}\nb: {}\n", a.name, b.name)?;
     table::print(out, &COLUMNS, &rows, 1)?;
-    match a.seconds > 0.0 && b.seconds > 0.0 {
-        true => writeln!(out, "Exits and time are of a second."),
-        false => writeln!(
+    if a.seconds > 0.0 && b.seconds > 0.0 {
+        writeln!(out, "Exits and time are of a second.")
+    } else {
+        writeln!(
             out,
             "All exits are compared: a saved view does not tell in what time they were."
-        ),
+        )
     }
 }
 
@@ -101,9 +102,12 @@ fn lines(a: &Facts, b: &Facts) -> Vec<DiffRow> {
 
 fn line(a: &Facts, b: &Facts, of_a: &Row, of_b: &Row) -> DiffRow {
     let by_rate = a.seconds > 0.0 && b.seconds > 0.0;
-    let rate = |figure: u64, facts: &Facts| match by_rate {
-        true => figure as f64 / facts.seconds,
-        false => figure as f64,
+    let rate = |figure: u64, facts: &Facts| {
+        if by_rate {
+            figure as f64 / facts.seconds
+        } else {
+            figure as f64
+        }
     };
     DiffRow {
         reason: of_a.reason,

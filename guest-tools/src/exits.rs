@@ -186,9 +186,10 @@ fn print_table(
         .map(|row| cells(view, row, by))
         .collect();
     lines.push(cells(view, &view.total, by));
-    let known = match view.counts_only {
-        true => FIRST_UNKNOWN,
-        false => columns.len(),
+    let known = if view.counts_only {
+        FIRST_UNKNOWN
+    } else {
+        columns.len()
     };
     columns.truncate(known);
     lines.iter_mut().for_each(|line| line.truncate(known));

@@ -50,9 +50,10 @@ impl<'a> Subject<'a> {
 
     fn open(&self) -> Result<Open<'a>> {
         let source = &self.args.source;
-        Ok(match self.args.vms {
-            true => Open::Vms(Host::open(root(source.root.as_deref()), self.cpu)?),
-            false => Open::One(Source::open(source, self.cpu)?),
+        Ok(if self.args.vms {
+            Open::Vms(Host::open(root(source.root.as_deref()), self.cpu)?)
+        } else {
+            Open::One(Source::open(source, self.cpu)?)
         })
     }
 
@@ -95,9 +96,10 @@ fn read(open: &Open<'_>) -> Result<Vec<View>> {
 pub fn run(args: &ExporterArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
     let cpu = Counted::new(processor);
     let mut subject = Subject::new(args, &cpu)?;
-    let stop = match args.interval.is_some() || args.listen.is_some() {
-        true => signals::flag(&signals::TO_END)?,
-        false => Arc::default(),
+    let stop = if args.interval.is_some() || args.listen.is_some() {
+        signals::flag(&signals::TO_END)?
+    } else {
+        Arc::default()
     };
     if let Some(address) = &args.listen {
         return http::serve(address, &stop, out, || subject.text());

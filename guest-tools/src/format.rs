@@ -40,11 +40,12 @@ pub struct TableForm {
 
 /// Refuses `--prometheus` where there is nothing to be scraped.
 pub fn no_metrics(form: &Form, what: &str) -> Result<()> {
-    match form.prometheus {
-        true => Err(Error::Usage(format!(
+    if form.prometheus {
+        Err(Error::Usage(format!(
             "{what} are no metrics: --prometheus goes with exits, stat, vms, caps and caps common"
-        ))),
-        false => Ok(()),
+        )))
+    } else {
+        Ok(())
     }
 }
 

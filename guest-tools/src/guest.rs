@@ -162,9 +162,10 @@ impl<'a> Guest<'a> {
         let interface = reader.interface();
         let mut view = View::new(Scope::Guest, self.cpu.machine(), interface.tsc_khz);
         view.vendor = interface.vendor;
-        view.counted_by = Some(match interface.beside {
-            true => Counter::VmxExits,
-            false => Counter::Kvm,
+        view.counted_by = Some(if interface.beside {
+            Counter::VmxExits
+        } else {
+            Counter::Kvm
         });
         view.vcpus = self.cpu.cpus().ok().map(|cpus| cpus.len());
         view.instance = Some(reader.instance());

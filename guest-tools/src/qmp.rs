@@ -155,9 +155,10 @@ impl Qmp {
                 views.push(self.view(vcpu.index, &found.stats)?);
             }
         }
-        match views.is_empty() {
-            true => Err(no_statistics(&self.socket)),
-            false => Ok(views),
+        if views.is_empty() {
+            Err(no_statistics(&self.socket))
+        } else {
+            Ok(views)
         }
     }
 

@@ -116,9 +116,10 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
     let first = view(true)?;
     file.line(&Record::View(Box::new(first.clone())))?;
     let start = Instant::now();
-    let running = match args.command.is_empty() {
-        true => None,
-        false => Some(events.start(&args.command)?),
+    let running = if args.command.is_empty() {
+        None
+    } else {
+        Some(events.start(&args.command)?)
     };
     let end = args.duration.map(|duration| start + duration);
     let mut status = None;
@@ -168,12 +169,13 @@ impl Writing {
     /// Begins a file; `-` is standard output.
     fn create(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let to: Box<dyn Write> = match path == Path::new(DASH) {
-            true => Box::new(io::stdout()),
-            false => Box::new(
+        let to: Box<dyn Write> = if path == Path::new(DASH) {
+            Box::new(io::stdout())
+        } else {
+            Box::new(
                 File::create(path)
                     .map_err(|error| Error::system(format!("cannot write {name}"), error))?,
-            ),
+            )
         };
         Ok(Self { to, name })
     }

@@ -29,11 +29,12 @@ pub fn run(args: &StatArgs, processor: &dyn Processor, out: &mut Output<'_>) -> 
     };
     // Before anything runs, for the result would be lost otherwise.
     let file: Box<dyn Write> =
-        match path == Path::new(DASH) {
-            true => Box::new(io::stdout()),
-            false => Box::new(File::create(path).map_err(|error| {
+        if path == Path::new(DASH) {
+            Box::new(io::stdout())
+        } else {
+            Box::new(File::create(path).map_err(|error| {
                 Error::system(format!("cannot write {}", path.display()), error)
-            })?),
+            })?)
         };
     let mut file = BufWriter::new(file);
     let mut out = Output::file(&mut file, path);

@@ -77,14 +77,13 @@ pub fn views(host: &Host) -> Result<(Vec<View>, Vec<Error>)> {
 
 /// Lists the VMs of a host.
 pub fn list(host: &Host, args: &VmsArgs, out: &mut Output<'_>) -> Result<()> {
-    let errors = match args.form.prometheus {
-        true => {
-            // The host's sum would be counted twice.
-            let (views, errors) = views(host)?;
-            format::prometheus(out, &views)?;
-            errors
-        }
-        false => table(host, args, out)?,
+    let errors = if args.form.prometheus {
+        // The host's sum would be counted twice.
+        let (views, errors) = views(host)?;
+        format::prometheus(out, &views)?;
+        errors
+    } else {
+        table(host, args, out)?
     };
     errors.into_iter().next().map_or(Ok(()), Err)
 }

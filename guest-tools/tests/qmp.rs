@@ -45,14 +45,17 @@ fn qemu(name: &str, reversed: bool, with_statistics: bool) -> PathBuf {
             let request: Value = serde_json::from_str(&line).unwrap();
             send(json!({ "event": "RTC_CHANGE", "data": {} }));
             let path = |n: u64| format!("/machine/unattached/device[{n}]");
-            let stats = |n: u64| match with_statistics {
-                true => json!([
-                    { "name": "exits_by_reason",
-                      "value": column(&[(1, 10 + n), (10, 300), (48, 5_000), (86, n)], reversed) },
-                    { "name": "exit_cycles_by_reason",
-                      "value": column(&[(1, 7_000), (10, 600_000), (48, 9_000_000)], reversed) },
-                ]),
-                false => json!([]),
+            let stats = |n: u64| {
+                if with_statistics {
+                    json!([
+                        { "name": "exits_by_reason",
+                          "value": column(&[(1, 10 + n), (10, 300), (48, 5_000), (86, n)], reversed) },
+                        { "name": "exit_cycles_by_reason",
+                          "value": column(&[(1, 7_000), (10, 600_000), (48, 9_000_000)], reversed) },
+                    ])
+                } else {
+                    json!([])
+                }
             };
             send(match request["execute"].as_str().unwrap() {
                 "qmp_capabilities" => json!({ "return": {} }),

@@ -59,9 +59,12 @@ impl CpuModel {
             };
             masks.iter().any(of)
         };
-        let need = |item: Item| match means_clear(&item) {
-            true => (Need::Clearable, item),
-            false => (Need::Required, item),
+        let need = |item: Item| {
+            if means_clear(&item) {
+                (Need::Clearable, item)
+            } else {
+                (Need::Required, item)
+            }
         };
         Profile {
             title: format!("QEMU's CPU model {}", self.name),

@@ -103,9 +103,10 @@ fn of_section(
         let (Item::Field(_, field), Ok(said)) = (item, item.said_by(known)) else {
             continue;
         };
-        let bits = match field.low == field.high {
-            true => field.low.to_string(),
-            false => format!("{}:{}", field.high, field.low),
+        let bits = if field.low == field.high {
+            field.low.to_string()
+        } else {
+            format!("{}:{}", field.high, field.low)
         };
         writeln!(out, "  {bits:>5}  {}: {said}", field.name)?;
     }

@@ -86,9 +86,10 @@ pub fn tables(causes: &Causes, top: usize, names: &Names, out: &mut Output<'_>) 
 }
 
 fn left_out(rows: usize, top: usize, what: &str, out: &mut Output<'_>) -> Result<()> {
-    match rows > top {
-        true => writeln!(out, "{top} of {} {what} are shown.", grouped(rows as u64)),
-        false => Ok(()),
+    if rows > top {
+        writeln!(out, "{top} of {} {what} are shown.", grouped(rows as u64))
+    } else {
+        Ok(())
     }
 }
 
@@ -124,9 +125,10 @@ fn notes(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
 
 fn rate(causes: &Causes, exits: u64) -> String {
     let rate = causes.rate(exits);
-    match rate < 9.95 {
-        true => format!("{rate:.1}"),
-        false => grouped(rate.round() as u64),
+    if rate < 9.95 {
+        format!("{rate:.1}")
+    } else {
+        grouped(rate.round() as u64)
     }
 }
 

@@ -31,9 +31,10 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
     let area = frame.area();
     let lines = model.lines();
     let chosen = model.chosen(&lines);
-    let buckets = match model.shows_vcpus() {
-        true => Vec::new(),
-        false => buckets(model, &lines, chosen),
+    let buckets = if model.shows_vcpus() {
+        Vec::new()
+    } else {
+        buckets(model, &lines, chosen)
     };
     let below = match area.height {
         TALL.. if !buckets.is_empty() => buckets.len() as u16 + 1,
@@ -172,9 +173,12 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Entry],
     widths[NAME] = name.min(widths[NAME] + room.saturating_sub(taken.saturating_sub(table::GAP)));
     let taken: usize = shown.iter().map(|&place| widths[place] + table::GAP).sum();
     let bar_width = room.saturating_sub(taken).min(LONGEST_BAR);
-    let aligned = |place: usize, text: String| match columns[place].left {
-        true => Line::from(text),
-        false => Line::from(text).right_aligned(),
+    let aligned = |place: usize, text: String| {
+        if columns[place].left {
+            Line::from(text)
+        } else {
+            Line::from(text).right_aligned()
+        }
     };
     let cells = rows.iter().zip(lines).map(|(cells, line)| {
         let filled = (line.share * bar_width as f64).round() as usize;

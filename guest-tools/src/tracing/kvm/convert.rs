@@ -52,10 +52,7 @@ impl Found {
 
     fn causes(self, seconds: f64) -> Causes {
         let is_svm = self.entries(&REASONS).any(|(keys, _)| keys[0] == 2);
-        let vendor = match is_svm {
-            true => Vendor::Svm,
-            false => Vendor::Vmx,
-        };
+        let vendor = if is_svm { Vendor::Svm } else { Vendor::Vmx };
         let number = |full| reason(vendor, full);
         let mut reasons = Sums::default();
         for (keys, exits) in self.entries(&REASONS) {
