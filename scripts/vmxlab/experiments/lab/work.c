@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // Work for a nested guest: `work WHAT`.
 //   cpuid, lfence  reads the TSC 16,000 times, ordered by that instruction
-//   polls          sleeps for 50 microseconds 8,000 times, as a program does that polls
+//   polls          sleeps for 50 microseconds 4,000 times, as a program does that polls
 //   waits          sleeps once, for as long as all of these together
 #include <stdint.h>
 #include <stdio.h>
@@ -56,9 +56,9 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "lfence"))
 		return read_times(by_lfence);
 	if (!strcmp(what, "polls"))
-		return sleep_for(8000, 50);
+		return sleep_for(4000, 50);
 	if (!strcmp(what, "waits"))
-		return sleep_for(1, 8000 * 50);
+		return sleep_for(1, 4000 * 50);
 	fprintf(stderr, "usage: work cpuid|lfence|polls|waits\n");
 	return 64;
 }
