@@ -93,5 +93,5 @@ def test_the_figures_of_the_advice_are_those_of_its_picture() -> None:
     drawn = (REPO / "docs/causes.svg").read_text(encoding="utf-8")
     words = [word for word in re.findall(r">([^<>]+)</text>", drawn)
              if re.fullmatch(r"[a-z-]+|[\d,]+", word)]
-    # The marks of the scale come first, and the last word of the key is before them.
+    # What is before these words is the key, and the marks of the scale.
     assert len(rows) >= 4 and words[-3 * len(rows):] == [word for row in rows for word in row]

@@ -21,26 +21,19 @@ from .common import Experiment, grouped
 # What `vmxscope causes --json` prints.
 Causes = dict[str, Any]
 
-THP = "/sys/kernel/mm/transparent_hugepage/enabled"
-HUGE = "memory-backend=ram -object memory-backend-memfd,id=ram,size=256M,hugetlb=on,prealloc=on"
-
 
 @dataclass(frozen=True)
 class Guest:
-    """A nested guest: its work (see lab/causes-l2), and how it and its host are set."""
+    """A nested guest: its work (see lab/causes-l2), and how it is set."""
 
     name: str
-    work: str = "nothing"
+    work: str
     options: str = ""     # Of the lab's program `guest`.
     params: str = ""      # Of kvm_intel.
-    host: str = ""        # What is written into which file of the host before.
-    counted: str = "work"  # Or its whole life, from the start of its boot.
 
     def line(self) -> str:
         """The guest as lab/causes-l1 reads it."""
-        text, _, file = self.host.partition(" ")
-        return "|".join((self.name, text, file, self.params, self.counted, self.work,
-                         self.options)) + "\n"
+        return "|".join((self.name, self.params, self.work, self.options)) + "\n"
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ class Pair:
 
 
 # Whatever a pair does not name is the same in both.
-SMALL = (
+PAIRS = (
     Pair("serial-console", "A guest that logs, on a serial port and on a virtio console",
          Guest("serial", "log", "--append console=ttyS0"), Guest("virtio", "log")),
     Pair("cpuid", "A program that reads the TSC, ordered by CPUID and by LFENCE",
@@ -63,17 +56,6 @@ SMALL = (
          Guest("polls", "polls"), Guest("waits", "waits")),
     Pair("shadow-paging", "Processes that start and end, on kvm_intel.ept=0 and ept=1",
          Guest("shadow", "processes", params="ept=0"), Guest("ept", "processes", params="ept=1")),
-)
-# Debian's kernel as host and guest, from boot to end.
-NO_CLOCK = Guest("no-clock", host=f"never {THP}", counted="life")
-PAGES = Guest("pages", options="-- -M rtc=on", host=f"never {THP}", counted="life")
-HUGE_PAGES = Guest("huge-pages", options=f"-- -M rtc=on,{HUGE}",
-                   host="140 /proc/sys/vm/nr_hugepages", counted="life")
-DEBIAN = (
-    Pair("rtc", "The boot of Debian's kernel, without a CMOS clock and with one",
-         NO_CLOCK, PAGES),
-    Pair("ept-violation", "The boot of Debian's kernel, in pages of 4 KiB and of 2 MiB",
-         PAGES, HUGE_PAGES),
 )
 
 
@@ -128,15 +110,10 @@ def times(more: int, less: int) -> str:
 
 def run(experiment: Experiment) -> None:
     """Make the experiment, and its report."""
-    machines: dict[str, tuple[Pair, ...]] = {f"small-{experiment.kernel}": SMALL}
-    if not experiment.short:
-        machines[f"debian-{experiment.kernel}"] = DEBIAN
-    results: list[dict[str, Any]] = []
-    causes: dict[str, Causes] = {}
-    for base, pairs in machines.items():
-        causes |= measure(experiment, base, pairs)
-        results += [compared(pair, causes[pair.before.name], causes[pair.after.name])
-                    for pair in pairs]
+    pairs = PAIRS[:2] if experiment.short else PAIRS
+    causes = measure(experiment, f"small-{experiment.kernel}", pairs)
+    results = [compared(pair, causes[pair.before.name], causes[pair.after.name])
+               for pair in pairs]
     rows = [(one["rule"], [one["exits"]["before"], one["exits"]["after"]]) for one in results]
     picture = svg.bars("VM exits of a guest before the advice of a rule, and after it",
                        ["before", "after the advice"], rows)
