@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Lab, MakeKvm
-from vmxlab import REPO, kernel, kvm, series, source
+from vmxlab import kernel, kvm, series, source
 from vmxlab.errors import LabError
 
 BASES = ["debian-6.12", "debian-7.3"]
