@@ -13,14 +13,16 @@ use std::cmp::Reverse;
 
 use exit_stats::reader::CpuidReader;
 
-use crate::args::{CausesArgs, ExitsArgs, Sort, SourceArgs};
+use crate::args::{CausesArgs, ExitsArgs};
 use crate::error::{status, Error, Result};
 use crate::host::Host;
 use crate::input::read;
 use crate::names::number;
 use crate::output::Output;
 use crate::source::root;
+use crate::source::SourceArgs;
 use crate::tracing::{self, Until, What};
+use crate::view::Sort;
 use model::{Cause, Causes};
 use names::Names;
 

@@ -84,6 +84,8 @@ RUN_ELSEWHERE = {
     "make experiment-cpus": LAB + "test_experiments.py::test_a_later_cpu_brings_capabilities",
     "make experiment-baselines":
         LAB + "test_experiments.py::test_a_baseline_has_what_its_guest_did",
+    "make experiment-causes":
+        LAB + "test_experiments.py::test_advice_is_worth_following",
     "make experiment-layouts":
         LAB + "test_experiments.py::test_each_reader_fits_its_layout_and_no_other",
     "scripts/lab --l1 docs/course/assignment1.sh --out out/assignment1":

@@ -151,16 +151,15 @@ impl Machine {
         } = Selector::decode(ecx);
         let mut regs = Regs::default();
         let mut snapshot = self.snapshot.borrow_mut();
-        let set = match leaf == EXTENSION && (of_snapshot || field == SNAPSHOT) {
-            false => Some(view(&self.counted)),
-            true => {
-                if self.memory && !of_snapshot {
-                    let taken = view(snapshot.get_or_insert_with(Default::default));
-                    taken.clear();
-                    taken.add(view(&self.counted));
-                }
-                snapshot.as_ref().map(view)
+        let set = if !(leaf == EXTENSION && (of_snapshot || field == SNAPSHOT)) {
+            Some(view(&self.counted))
+        } else {
+            if self.memory && !of_snapshot {
+                let taken = view(snapshot.get_or_insert_with(Default::default));
+                taken.clear();
+                taken.add(view(&self.counted));
             }
+            snapshot.as_ref().map(view)
         };
         answer(config, leaf, ecx, set, &mut regs).then_some(regs)
     }
