@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-EXPERIMENTS := paging boot cpus layouts baselines
+EXPERIMENTS := paging boot cpus layouts baselines causes
 
 .PHONY: help setup demo test test-all bench bench-exit lab module module-clean lint patch unpatch \
 	export-series kvm install deb dkms-deb kernels cache-size clean-cache experiments \
@@ -47,6 +47,9 @@ experiment-layouts: ## The course's readers against each layout of the leaves
 
 experiment-baselines: ## What is normal for a guest: vmxscope exits --baseline idle
 	@scripts/experiment baselines
+
+experiment-causes: ## The exits of a guest before the program's advice, and after it
+	@scripts/experiment causes
 
 lab: ## An interactive shell in the lab's machine
 	@scripts/lab --shell

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Raw lines back into values, so that a log can be decoded elsewhere.
 
+use core::str::FromStr;
+
 use crate::capabilities::{Capabilities, State, FAULTED, NOT_BY_RULE, NOT_ENUMERATED};
 
 /// Reads the state of one MSR from a line of a log, which may have the time
@@ -16,19 +18,33 @@ pub fn raw_line(line: &str) -> Option<(u32, State)> {
     let mut words = text.strip_prefix("msr ")?.splitn(3, ' ');
     let index = u32::try_from(hexadecimal(words.next()?)?).ok()?;
     words.next()?;
-    let state = match words.next()?.trim() {
-        NOT_ENUMERATED => State::NotEnumerated,
-        FAULTED => State::Faulted,
-        value => match value.split_once(' ') {
-            None => State::Present(hexadecimal(value)?),
-            Some((value, note)) => {
-                let note = note.strip_prefix('(')?.strip_suffix(')')?;
-                (note == NOT_BY_RULE).then_some(())?;
-                State::PresentNotEnumerated(hexadecimal(value)?)
-            }
-        },
-    };
+    let state = words.next()?.trim().parse().ok()?;
     Some((index, state))
+}
+
+/// A text that is no state of an MSR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoState;
+
+/// Takes what [`State`] displays.
+impl FromStr for State {
+    type Err = NoState;
+
+    fn from_str(text: &str) -> Result<Self, NoState> {
+        let number = |text| hexadecimal(text).ok_or(NoState);
+        Ok(match (text, text.split_once(' ')) {
+            (NOT_ENUMERATED, _) => Self::NotEnumerated,
+            (FAULTED, _) => Self::Faulted,
+            (_, None) => Self::Present(number(text)?),
+            (_, Some((value, note))) => {
+                let note = note
+                    .strip_prefix('(')
+                    .and_then(|note| note.strip_suffix(')'));
+                (note == Some(NOT_BY_RULE)).then_some(()).ok_or(NoState)?;
+                Self::PresentNotEnumerated(number(value)?)
+            }
+        })
+    }
 }
 
 /// Reads all raw lines of a log, and skips all others. MSRs of which the log

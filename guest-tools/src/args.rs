@@ -12,14 +12,12 @@ mod leaf;
 mod record;
 mod report;
 mod stat;
-mod values;
 mod vms;
 mod watch;
 
-use std::path::PathBuf;
+use clap::{Parser, Subcommand};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use exit_stats::abi::Layout;
+use crate::output::When;
 
 pub use caps::{BareArgs, CapsArgs, CapsCommand, MachineArgs, WordsArgs};
 pub use causes::{CausesArgs, Folded, GuestFiles};
@@ -32,8 +30,6 @@ pub use leaf::LeafArgs;
 pub use record::RecordArgs;
 pub use report::ReportArgs;
 pub use stat::StatArgs;
-use values::layout;
-pub use values::{duration, number};
 pub use vms::VmsArgs;
 pub use watch::WatchArgs;
 
@@ -81,17 +77,6 @@ impl Cli {
     }
 }
 
-/// When to use colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum When {
-    /// On a terminal, unless NO_COLOR is set
-    Auto,
-    /// Also into files and pipes
-    Always,
-    /// Not at all
-    Never,
-}
-
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -122,74 +107,4 @@ pub enum Command {
     /// Print the man pages, or a shell's completions
     #[command(hide = true)]
     Generate(GenerateArgs),
-}
-
-/// The form of the output; a table without one.
-#[derive(Debug, Clone, Copy, Default, Args)]
-#[group(multiple = false)]
-#[command(next_help_heading = "Form")]
-pub struct Form {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Print comma-separated values with a header line
-    #[arg(long)]
-    pub csv: bool,
-    /// Print Prometheus' text format
-    #[arg(long)]
-    pub prometheus: bool,
-}
-
-/// The form of what is no metric.
-#[derive(Debug, Clone, Copy, Default, Args)]
-#[group(multiple = false)]
-#[command(next_help_heading = "Form")]
-pub struct TableForm {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Print comma-separated values with a header line
-    #[arg(long)]
-    pub csv: bool,
-}
-
-/// Where figures come from: this guest, unless a VM is named.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Source")]
-pub struct SourceArgs {
-    /// Read on this CPU (default: the lowest that may be used)
-    #[arg(long, value_name = "N")]
-    pub cpu: Option<usize>,
-    /// Read a host that has no discovery leaf by this layout of the course
-    #[arg(long, value_name = "NAME", value_parser = layout)]
-    pub layout: Option<Layout>,
-    /// On a host: this VM, by the process or the name that `vmxscope vms` shows
-    #[arg(short = 'p', long, value_name = "PID|NAME", conflicts_with_all = ["cpu", "layout"])]
-    pub vm: Option<String>,
-    /// On a host: all VMs together, with those that ended
-    #[arg(long, conflicts_with_all = ["cpu", "layout", "vm"])]
-    pub host: bool,
-    /// On a host: the VM of this QEMU, by the socket of its -qmp unix:SOCKET,server=on,wait=off;
-    /// counts and cycles of all its vCPUs
-    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["cpu", "layout", "vm", "host"])]
-    pub qmp: Option<PathBuf>,
-    /// Of that VM this vCPU only
-    #[arg(long, value_name = "N", requires = "qmp",
-          conflicts_with_all = ["cpu", "layout", "vm", "host", "root"])]
-    pub vcpu: Option<u32>,
-    /// The host's /sys and /proc are below this folder, as in a container
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["cpu", "layout", "qmp"])]
-    pub root: Option<PathBuf>,
-}
-
-/// By what a table is sorted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Sort {
-    /// Handling time, the dearest reason first
-    #[default]
-    Time,
-    /// Exits, the most frequent reason first
-    Count,
-    /// The SDM's number
-    Number,
 }

@@ -7,11 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Error, Result};
 use crate::input;
-use crate::recording;
+use crate::recording::{self, Compare};
 use crate::units::grouped;
 use crate::view::{Row, View};
 
@@ -27,19 +25,6 @@ const FAR: f64 = 4.0;
 /// A reason with a smaller share of all exits is not worth a word.
 const LEAST_SHARE: f64 = 0.01;
 
-/// By what two guests are compared, reason by reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compare {
-    /// Exits a second of a vCPU's life.
-    #[default]
-    Rate,
-    /// All exits.
-    Count,
-    /// The share of all exits.
-    Share,
-}
-
 /// A guest that is normal.
 #[derive(Debug, Clone)]
 pub struct Baseline {
@@ -48,12 +33,12 @@ pub struct Baseline {
     /// What it was made of.
     pub about: String,
     compare: Compare,
-    normal: Figures,
+    normal: ByReason,
 }
 
 /// What is compared: a figure by reason, and the share of each in all exits.
 #[derive(Debug, Clone, Default)]
-struct Figures {
+struct ByReason {
     vendor: exit_stats::reason::Vendor,
     of: BTreeMap<u32, Figure>,
 }
@@ -137,7 +122,7 @@ impl Baseline {
         if here.vendor != self.normal.vendor {
             return None;
         }
-        let of = |figures: &Figures, reason| figures.of.get(&reason).copied().unwrap_or_default();
+        let of = |figures: &ByReason, reason| figures.of.get(&reason).copied().unwrap_or_default();
         let reasons = here.of.keys().chain(self.normal.of.keys());
         let off = |&reason: &u32| {
             let (here, normal) = (of(&here, reason), of(&self.normal, reason));
@@ -189,7 +174,7 @@ impl Baseline {
 }
 
 /// The figures of a view; `None` if its length is needed and not known.
-fn figures(compare: Compare, view: &View, seconds: Option<f64>) -> Option<Figures> {
+fn figures(compare: Compare, view: &View, seconds: Option<f64>) -> Option<ByReason> {
     let own = |reason| view.own_of(reason);
     let all = view.total.exits.saturating_sub(view.own_exits).max(1) as f64;
     let unit = match compare {
@@ -203,7 +188,7 @@ fn figures(compare: Compare, view: &View, seconds: Option<f64>) -> Option<Figure
         (row.reason, Figure { value, share })
     };
     let rows = view.reasons.iter().map(figure);
-    Some(Figures {
+    Some(ByReason {
         vendor: view.vendor,
         of: rows.filter(|(_, figure)| figure.value > 0.0).collect(),
     })

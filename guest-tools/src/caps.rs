@@ -11,6 +11,7 @@ pub mod live;
 pub mod models;
 pub mod need;
 pub mod parse;
+pub mod profile;
 pub mod qemu;
 pub mod show;
 pub mod vmxcap;

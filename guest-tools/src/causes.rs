@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 
 use exit_stats::reader::CpuidReader;
 
-use crate::args::{CausesArgs, ExitsArgs, Sort, SourceArgs};
+use crate::args::{CausesArgs, ExitsArgs};
 use crate::error::{status, Error, Result};
 use crate::host::Host;
 use crate::input::read;
@@ -22,7 +22,9 @@ use crate::names::number;
 use crate::output::Output;
 use crate::processor::Processor;
 use crate::source::root;
+use crate::source::SourceArgs;
 use crate::tracing::{self, Until, What};
+use crate::view::Sort;
 use model::{Cause, Causes};
 use names::Names;
 
@@ -48,9 +50,10 @@ pub fn run(args: &CausesArgs, processor: &dyn Processor, out: &mut Output<'_>) -
                 [] => Until::Time(args.duration),
                 command => Until::Command(command),
             };
-            match args.host {
-                true => tracing::count(root(args.root.as_deref()), What::Causes, until)?,
-                false => leaf::count(processor, until)?,
+            if args.host {
+                tracing::count(root(args.root.as_deref()), What::Causes, until)?
+            } else {
+                leaf::count(processor, until)?
             }
         }
     };

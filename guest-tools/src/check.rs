@@ -18,7 +18,7 @@ use crate::processor::{Counted, Processor};
 /// More than the newest reason, and the course's own example.
 const UNDEFINED: [u32; 3] = [444, 0x8000, u32::MAX];
 
-type Verdict = std::result::Result<String, String>;
+type Outcome = std::result::Result<String, String>;
 
 /// Runs the command; the status tells whether all rules are kept.
 pub fn run(args: &CheckArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<u8> {
@@ -54,7 +54,7 @@ pub fn run(args: &CheckArgs, processor: &dyn Processor, out: &mut Output<'_>) ->
     })
 }
 
-type Test = fn(&Reader<&Counted<'_>>, &Counted<'_>) -> Verdict;
+type Test = fn(&Reader<&Counted<'_>>, &Counted<'_>) -> Outcome;
 
 const RULES: [(&str, Test); 7] = [
     ("discovery", discovery),
@@ -69,7 +69,7 @@ const RULES: [(&str, Test); 7] = [
     ("every CPUID is counted", counts),
 ];
 
-fn discovery(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Verdict {
+fn discovery(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Outcome {
     let interface = reader.interface();
     let text = format!(
         "version {}, layout {}, {}, {} reasons, {} histogram buckets, TSC of {} kHz",
@@ -108,7 +108,7 @@ fn numbers(reader: &Reader<&Counted<'_>>) -> impl Iterator<Item = u32> {
     (0..reader.interface().reasons).filter(|&number| slot(number) < SLOTS)
 }
 
-fn undefined(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Verdict {
+fn undefined(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Outcome {
     let gaps = numbers(reader).filter(|&n| reader.state(n) == State::Undefined);
     let all: Vec<u32> = gaps.chain(UNDEFINED).collect();
     for &number in &all {
@@ -119,7 +119,7 @@ fn undefined(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Verdict {
     Ok(format!("{all:?}"))
 }
 
-fn not_enabled(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Verdict {
+fn not_enabled(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Outcome {
     let off = numbers(reader).filter(|&n| reader.state(n) == State::NotEnabled);
     let off: Vec<u32> = off.collect();
     for &number in &off {
@@ -130,7 +130,7 @@ fn not_enabled(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Verdict {
     Ok(format!("{off:?}"))
 }
 
-fn selectors(_: &Reader<&Counted<'_>>, cpu: &Counted<'_>) -> Verdict {
+fn selectors(_: &Reader<&Counted<'_>>, cpu: &Counted<'_>) -> Outcome {
     let of = |reason, field| Selector {
         reason,
         field,
@@ -154,7 +154,7 @@ fn selectors(_: &Reader<&Counted<'_>>, cpu: &Counted<'_>) -> Verdict {
     Ok(format!("{} tried", wrong.len()))
 }
 
-fn sums(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Verdict {
+fn sums(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Outcome {
     let snapshot = reader.snapshot(100).ok_or("no snapshot could be had")?;
     let rows = || {
         let reasons = snapshot
@@ -191,7 +191,7 @@ fn sums(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Verdict {
     Ok(format!("{} exits, {} cycles", total.exits, total.cycles))
 }
 
-fn histograms(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Verdict {
+fn histograms(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Outcome {
     if reader.interface().buckets == 0 {
         return Ok("there are none".into());
     }
@@ -205,7 +205,7 @@ fn histograms(reader: &Reader<&Counted<'_>>, _: &Counted<'_>) -> Verdict {
     Err("the snapshot was replaced again and again".into())
 }
 
-fn histograms_of_snapshot(reader: &Reader<&Counted<'_>>) -> Verdict {
+fn histograms_of_snapshot(reader: &Reader<&Counted<'_>>) -> Outcome {
     let mut checked = 0;
     let reasons = reader.interface().vendor.reasons().iter();
     for number in reasons.map(|reason| u32::from(reason.number)) {
@@ -235,7 +235,7 @@ fn histograms_of_snapshot(reader: &Reader<&Counted<'_>>) -> Verdict {
 }
 
 /// The rule that other programs rely on: between two reads there is what happened.
-fn counts(reader: &Reader<&Counted<'_>>, cpu: &Counted<'_>) -> Verdict {
+fn counts(reader: &Reader<&Counted<'_>>, cpu: &Counted<'_>) -> Outcome {
     let cpuid = crate::view::cpuid(reader.interface().vendor);
     const EXECUTED: u64 = 100;
     let read = || {

@@ -4,13 +4,14 @@
 use exit_stats::abi;
 use serde::Serialize;
 
-use crate::args::{DiffArgs, Sort};
+use crate::args::DiffArgs;
 use crate::error::{Error, Result};
 use crate::output::Output;
 use crate::recording;
 use crate::report::facts::{change, Facts};
 use crate::table::{self, figures, words, Column};
 use crate::units::{grouped, time};
+use crate::view::Sort;
 use crate::view::{Row, View};
 
 const COLUMNS: [Column; 8] = [
@@ -26,7 +27,7 @@ const COLUMNS: [Column; 8] = [
 
 /// A reason of both; rates are a second, or of single views all there were.
 #[derive(Serialize)]
-struct Line {
+struct DiffRow {
     reason: u32,
     symbol: String,
     name: String,
@@ -48,7 +49,7 @@ pub fn run(args: &DiffArgs, out: &mut Output<'_>) -> Result<()> {
     };
     let (a, b) = (open(&args.a)?, open(&args.b)?);
     let mut lines = lines(&a, &b);
-    let key = |line: &Line| match args.sort {
+    let key = |line: &DiffRow| match args.sort {
         Sort::Time => line.a_cycles.max(line.b_cycles),
         Sort::Count => line.a_exits.max(line.b_exits),
         Sort::Number => 0.0,
@@ -65,16 +66,17 @@ pub fn run(args: &DiffArgs, out: &mut Output<'_>) -> Result<()> {
     let rows: Vec<Vec<String>> = lines.iter().map(|line| cells(line, &a, &b)).collect();
     writeln!(out, "a: {}\nb: {}\n", a.name, b.name)?;
     table::print(out, &COLUMNS, &rows, 1)?;
-    match a.seconds > 0.0 && b.seconds > 0.0 {
-        true => writeln!(out, "Exits and time are of a second."),
-        false => writeln!(
+    if a.seconds > 0.0 && b.seconds > 0.0 {
+        writeln!(out, "Exits and time are of a second.")
+    } else {
+        writeln!(
             out,
             "All exits are compared: a saved view does not tell in what time they were."
-        ),
+        )
     }
 }
 
-fn lines(a: &Facts, b: &Facts) -> Vec<Line> {
+fn lines(a: &Facts, b: &Facts) -> Vec<DiffRow> {
     let occurred = |facts: &Facts| {
         facts
             .most(|row| row.exits)
@@ -98,13 +100,16 @@ fn lines(a: &Facts, b: &Facts) -> Vec<Line> {
         .collect()
 }
 
-fn line(a: &Facts, b: &Facts, of_a: &Row, of_b: &Row) -> Line {
+fn line(a: &Facts, b: &Facts, of_a: &Row, of_b: &Row) -> DiffRow {
     let by_rate = a.seconds > 0.0 && b.seconds > 0.0;
-    let rate = |figure: u64, facts: &Facts| match by_rate {
-        true => figure as f64 / facts.seconds,
-        false => figure as f64,
+    let rate = |figure: u64, facts: &Facts| {
+        if by_rate {
+            figure as f64 / facts.seconds
+        } else {
+            figure as f64
+        }
     };
-    Line {
+    DiffRow {
         reason: of_a.reason,
         symbol: of_a.symbol.clone().into(),
         name: of_a.name.clone().into(),
@@ -118,7 +123,7 @@ fn line(a: &Facts, b: &Facts, of_a: &Row, of_b: &Row) -> Line {
     }
 }
 
-fn cells(line: &Line, a: &Facts, b: &Facts) -> Vec<String> {
+fn cells(line: &DiffRow, a: &Facts, b: &Facts) -> Vec<String> {
     let whole = |value: f64| grouped(value.round() as u64);
     let clock = |facts: &Facts, cycles: Option<u64>| {
         let nanoseconds = cycles.and_then(|cycles| facts.added.nanoseconds(cycles));

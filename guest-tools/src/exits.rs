@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use exit_stats::abi;
 use exit_stats::reason::Vendor;
 
-use crate::args::{ExitsArgs, Sort};
+use crate::args::ExitsArgs;
 use crate::baseline::{Baseline, Off};
 use crate::causes;
 use crate::error::Result;
@@ -20,7 +20,8 @@ use crate::processor::{Counted, Processor};
 use crate::source::Source;
 use crate::table::{self, figures, words, Column};
 use crate::units::{grouped, percent, time};
-use crate::view::{Availability, Kind, Row, View};
+use crate::view::Sort;
+use crate::view::{Availability, Row, Scope, View};
 
 /// Runs the command.
 pub fn run(args: &ExitsArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
@@ -185,9 +186,10 @@ fn print_table(
         .map(|row| cells(view, row, by))
         .collect();
     lines.push(cells(view, &view.total, by));
-    let known = match view.counts_only {
-        true => FIRST_UNKNOWN,
-        false => columns.len(),
+    let known = if view.counts_only {
+        FIRST_UNKNOWN
+    } else {
+        columns.len()
     };
     columns.truncate(known);
     lines.iter_mut().for_each(|line| line.truncate(known));
@@ -266,11 +268,11 @@ fn notes(view: &View, out: &mut Output<'_>) -> Result<()> {
             "These are the exits of all VMs of the host (kvm.exit_stats_guest=host)."
         )?;
     }
-    if let Some(counter) = view.counted_by.filter(|_| view.kind != Kind::Guest) {
+    if let Some(counter) = view.counted_by.filter(|_| view.kind != Scope::Guest) {
         writeln!(out, "Counted by {counter}.")?;
     }
     let look = out.look;
-    if view.kind == Kind::Guest {
+    if view.kind == Scope::Guest {
         let text = format!(
             "{} of the CPUID exits are this program's own; reading the figures took it {}.",
             grouped(view.own_exits),

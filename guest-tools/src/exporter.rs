@@ -9,23 +9,19 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::args::ExporterArgs;
 use crate::error::{Error, Result};
 use crate::format;
 use crate::guest::Wanted;
 use crate::host::Host;
-use crate::output::{Look, Output};
+use crate::output::{complain, Look, Output};
 use crate::processor::{Counted, Processor};
-use crate::signals;
+use crate::signals::{self, TICK};
 use crate::source::{root, Source};
-use crate::text::harmless_lines;
 use crate::view::View;
 use crate::vms;
-
-/// How often signals are looked at while nothing else happens.
-const TICK: Duration = Duration::from_millis(100);
 
 /// What is exported. It is opened anew after an error, because a VM may have been started
 /// again, and a QEMU may have closed its connection.
@@ -54,9 +50,10 @@ impl<'a> Subject<'a> {
 
     fn open(&self) -> Result<Open<'a>> {
         let source = &self.args.source;
-        Ok(match self.args.vms {
-            true => Open::Vms(Host::open(root(source.root.as_deref()), self.cpu)?),
-            false => Open::One(Source::open(source, self.cpu)?),
+        Ok(if self.args.vms {
+            Open::Vms(Host::open(root(source.root.as_deref()), self.cpu)?)
+        } else {
+            Open::One(Source::open(source, self.cpu)?)
         })
     }
 
@@ -99,9 +96,10 @@ fn read(open: &Open<'_>) -> Result<Vec<View>> {
 pub fn run(args: &ExporterArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<()> {
     let cpu = Counted::new(processor);
     let mut subject = Subject::new(args, &cpu)?;
-    let stop = match args.interval.is_some() || args.listen.is_some() {
-        true => signals::flag(&signals::TO_END)?,
-        false => Arc::default(),
+    let stop = if args.interval.is_some() || args.listen.is_some() {
+        signals::flag(&signals::TO_END)?
+    } else {
+        Arc::default()
     };
     if let Some(address) = &args.listen {
         return http::serve(address, &stop, out, || subject.text());
@@ -126,12 +124,6 @@ pub fn run(args: &ExporterArgs, processor: &dyn Processor, out: &mut Output<'_>)
         }
     }
     Ok(())
-}
-
-/// Says what failed, where a service's log gets it.
-fn complain(error: &Error) {
-    let text = harmless_lines(&error.to_string());
-    let _ = writeln!(io::stderr(), "vmxscope: {text}");
 }
 
 /// Writes a file beside this one, which it then becomes: nobody reads half of it. Where a

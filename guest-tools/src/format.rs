@@ -1,26 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Views for programs: JSON, comma-separated values, Prometheus' text format.
 
+use clap::Args;
 use serde::Serialize;
 
-use crate::args::Form;
 use crate::error::{Error, Result};
 use crate::output::Output;
 use crate::prometheus;
 use crate::view::{Row, View};
 
+/// The form of the output; a table without one.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[group(multiple = false)]
+#[command(next_help_heading = "Form")]
+pub struct Form {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print comma-separated values with a header line
+    #[arg(long)]
+    pub csv: bool,
+    /// Print Prometheus' text format
+    #[arg(long)]
+    pub prometheus: bool,
+}
+
+/// The form of what is no metric.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[group(multiple = false)]
+#[command(next_help_heading = "Form")]
+pub struct TableForm {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print comma-separated values with a header line
+    #[arg(long)]
+    pub csv: bool,
+}
+
 /// Refuses `--prometheus` where there is nothing to be scraped.
 pub fn no_metrics(form: &Form, what: &str) -> Result<()> {
-    match form.prometheus {
-        true => Err(Error::Usage(format!(
+    if form.prometheus {
+        Err(Error::Usage(format!(
             "{what} are no metrics: --prometheus goes with exits, stat, vms, caps and caps common"
-        ))),
-        false => Ok(()),
+        )))
+    } else {
+        Ok(())
     }
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct ExitsRow<'a> {
     vm: &'a str,
     reason: u32,
     symbol: &'a str,
@@ -57,8 +87,8 @@ pub fn csv(out: &mut Output<'_>, views: &[View]) -> Result<()> {
     )
 }
 
-fn line<'a>(view: &'a View, row: &'a Row) -> Line<'a> {
-    Line {
+fn line<'a>(view: &'a View, row: &'a Row) -> ExitsRow<'a> {
+    ExitsRow {
         vm: &view.vm,
         reason: row.reason,
         symbol: &row.symbol,

@@ -19,7 +19,7 @@ use exit_stats::reason;
 use crate::error::{Error, Result};
 use crate::platform;
 use crate::processor::{Counted, Processor};
-use crate::view::{Availability, Bucket, Counter, Kind, Row, View};
+use crate::view::{Availability, Bucket, Counter, Row, Scope, View};
 
 /// How often a snapshot that somebody else replaced is taken anew.
 const ATTEMPTS: u32 = 100;
@@ -161,11 +161,12 @@ impl<'a> Guest<'a> {
         wanted: Wanted,
     ) -> Option<View> {
         let interface = reader.interface();
-        let mut view = View::new(Kind::Guest, self.cpu.machine(), interface.tsc_khz);
+        let mut view = View::new(Scope::Guest, self.cpu.machine(), interface.tsc_khz);
         view.vendor = interface.vendor;
-        view.counted_by = Some(match interface.beside {
-            true => Counter::VmxExits,
-            false => Counter::Kvm,
+        view.counted_by = Some(if interface.beside {
+            Counter::VmxExits
+        } else {
+            Counter::Kvm
         });
         view.vcpus = self.cpu.cpus().ok().map(|cpus| cpus.len());
         view.instance = Some(reader.instance());
@@ -231,7 +232,7 @@ impl<'a> Guest<'a> {
     /// Reads the four leaves only, one after the other.
     fn read_leaves(&self, layout: Layout) -> View {
         let ask = |role, reason| layout.leaf(role).map(|leaf| self.cpu.cpuid(leaf, reason));
-        let mut view = View::new(Kind::Guest, self.cpu.machine(), 0);
+        let mut view = View::new(Scope::Guest, self.cpu.machine(), 0);
         view.layout = Some(layout_name(layout));
         view.consistent = false;
         view.counts_only = true;

@@ -13,7 +13,7 @@ use exit_stats::reader::CpuidReader;
 use crate::error::{Error, Result};
 use crate::text::harmless;
 use crate::tsc;
-use crate::view::{Counter, Kind, View};
+use crate::view::{Counter, Scope, View};
 pub use table::parse;
 pub use vcpus::Vcpu;
 
@@ -172,8 +172,8 @@ impl Host {
     pub fn read(&self, vm: Option<&Vm>) -> Result<View> {
         let (file, text) = self.text(vm, RAW)?;
         let (kind, name) = match vm {
-            Some(vm) => (Kind::Vm, vm.name.clone()),
-            None => (Kind::Host, "host".into()),
+            Some(vm) => (Scope::Vm, vm.name.clone()),
+            None => (Scope::Host, "host".into()),
         };
         let mut view = View::new(kind, name, self.tsc_khz);
         view.vcpus = vm.map(|vm| vm.vcpus);

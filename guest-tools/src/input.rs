@@ -13,9 +13,10 @@ pub const DASH: &str = "-";
 /// The text of a file, or of standard input for `-`.
 pub fn read(file: &Path) -> Result<String> {
     let mut bytes = Vec::new();
-    let result = match file == Path::new(DASH) {
-        true => io::stdin().read_to_end(&mut bytes).map(drop),
-        false => fs::read(file).map(|read| bytes = read),
+    let result = if file == Path::new(DASH) {
+        io::stdin().read_to_end(&mut bytes).map(drop)
+    } else {
+        fs::read(file).map(|read| bytes = read)
     };
     let name = file.display().to_string();
     result.map_err(|error| Error::input(&name, 0, format!("cannot read it: {error}")))?;

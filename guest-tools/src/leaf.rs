@@ -12,7 +12,7 @@ use crate::output::Output;
 use crate::processor::Processor;
 
 #[derive(Serialize)]
-struct Answer {
+struct Registers {
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu: Option<usize>,
     leaf: u32,
@@ -52,9 +52,14 @@ pub fn run(args: &LeafArgs, processor: &dyn Processor, out: &mut Output<'_>) -> 
     }
 }
 
-fn ask(cpuid: &(impl CpuidReader + ?Sized), cpu: Option<usize>, leaf: u32, subleaf: u32) -> Answer {
+fn ask(
+    cpuid: &(impl CpuidReader + ?Sized),
+    cpu: Option<usize>,
+    leaf: u32,
+    subleaf: u32,
+) -> Registers {
     let Regs { eax, ebx, ecx, edx } = cpuid.cpuid(leaf, subleaf);
-    Answer {
+    Registers {
         cpu,
         leaf,
         subleaf,
@@ -65,7 +70,7 @@ fn ask(cpuid: &(impl CpuidReader + ?Sized), cpu: Option<usize>, leaf: u32, suble
     }
 }
 
-fn text(answers: &[Answer], out: &mut Output<'_>) -> Result<()> {
+fn text(answers: &[Registers], out: &mut Output<'_>) -> Result<()> {
     let mut heading = None;
     for answer in answers {
         if heading != Some(answer.cpu) {

@@ -37,6 +37,7 @@ pub mod text;
 pub mod tracing;
 pub mod tsc;
 pub mod units;
+pub mod values;
 pub mod view;
 pub mod vms;
 pub mod watch;

@@ -12,14 +12,16 @@ use vmxscope::text::harmless_lines;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let mut to: Box<dyn Write> = match cli.prints_beside_a_command() {
-        true => Box::new(io::stderr()),
-        false => Box::new(io::stdout().lock()),
+    let mut to: Box<dyn Write> = if cli.prints_beside_a_command() {
+        Box::new(io::stderr())
+    } else {
+        Box::new(io::stdout().lock())
     };
     let mut to = BufWriter::new(&mut to);
-    let look = match cli.prints_beside_a_command() {
-        true => Look::of(&io::stderr(), cli.color),
-        false => Look::of(&io::stdout(), cli.color),
+    let look = if cli.prints_beside_a_command() {
+        Look::of(&io::stderr(), cli.color)
+    } else {
+        Look::of(&io::stdout(), cli.color)
     };
     let mut out = Output::new(&mut to, look);
     let result = vmxscope::run(&cli, &ThisCpu::default(), &mut out)

@@ -20,12 +20,13 @@ pub fn number(vendor: Vendor, text: &str) -> Result<u32> {
         Vendor::Vmx => ("SDM", "exit_reason_"),
         Vendor::Svm => ("APM", "svm_exit_"),
     };
-    if let Ok(number) = crate::args::number(text) {
-        return match vendor.get(number).is_some() {
-            true => Ok(number),
-            false => Err(Error::Usage(format!(
+    if let Ok(number) = crate::values::number(text) {
+        return if vendor.get(number).is_some() {
+            Ok(number)
+        } else {
+            Err(Error::Usage(format!(
                 "the {manual} defines no exit reason {number}"
-            ))),
+            )))
         };
     }
     let lower = text.trim().to_lowercase();

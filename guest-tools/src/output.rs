@@ -8,10 +8,22 @@ use std::path::Path;
 
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
+use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::args::When;
 use crate::error::{Error, Result};
+use crate::text::harmless_lines;
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Also into files and pipes
+    Always,
+    /// Not at all
+    Never,
+}
 
 /// How output is to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,4 +175,10 @@ impl<'a> Output<'a> {
         drop(csv);
         self.told(result)
     }
+}
+
+/// Says what failed, where a service's log gets it.
+pub fn complain(error: &Error) {
+    let text = harmless_lines(&error.to_string());
+    let _ = writeln!(io::stderr(), "vmxscope: {text}");
 }

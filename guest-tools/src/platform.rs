@@ -83,9 +83,10 @@ fn absent(cpu: &(impl CpuidReader + ?Sized)) -> String {
 
 /// Whose exit reasons this machine's KVM counts.
 pub fn vendor(cpu: &(impl CpuidReader + ?Sized)) -> Vendor {
-    match identity(cpu).vendor.has_vmx_cpus() {
-        true => Vendor::Vmx,
-        false => Vendor::Svm,
+    if identity(cpu).vendor.has_vmx_cpus() {
+        Vendor::Vmx
+    } else {
+        Vendor::Svm
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use crate::view::{Kind, Row, View};
+use crate::view::{Row, Scope, View};
 
 /// The upper ends of all buckets in nanoseconds: 1, 2 and 5 times each power of ten
 /// from 100 ns to 10 s. They are the same for every host, whatever the frequency of its
@@ -154,7 +154,7 @@ const OF_VIEWS: [OfView; 3] = [
     (
         "vmxscope_own_exits_total",
         "VM exits by which this program reads a guest's figures.",
-        |view| (view.kind == Kind::Guest).then_some(view.own_exits),
+        |view| (view.kind == Scope::Guest).then_some(view.own_exits),
     ),
 ];
 

@@ -16,7 +16,7 @@ use serde_json::{json, Value};
 
 use crate::error::{Error, Result};
 use crate::text::harmless;
-use crate::view::{Counter, Kind, Row, View};
+use crate::view::{Counter, Row, Scope, View};
 
 /// A monitor serves one client at a time, and lets the others wait.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ pub struct Qmp {
     /// The VM's name.
     name: String,
     /// By index.
-    vcpus: Vec<Vcpu>,
+    vcpus: Vec<CpuInfo>,
     chosen: Option<u32>,
     tsc_khz: u32,
     vendor: Vendor,
@@ -44,7 +44,7 @@ pub struct Qmp {
 
 /// A vCPU, as `query-cpus-fast` describes it.
 #[derive(Debug, Clone, Deserialize)]
-struct Vcpu {
+struct CpuInfo {
     #[serde(rename = "cpu-index")]
     index: u32,
     #[serde(rename = "qom-path")]
@@ -57,11 +57,11 @@ struct OfVcpu {
     #[serde(rename = "qom-path", default)]
     path: String,
     #[serde(default)]
-    stats: Vec<Stat>,
+    stats: Vec<NamedStat>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Stat {
+struct NamedStat {
     name: String,
     value: Value,
 }
@@ -142,7 +142,7 @@ impl Qmp {
         });
         let answer = self.execute("query-stats", &arguments)?;
         let all: Vec<OfVcpu> = self.understand(answer)?;
-        let wanted = |vcpu: &&Vcpu| self.chosen.is_none_or(|chosen| chosen == vcpu.index);
+        let wanted = |vcpu: &&CpuInfo| self.chosen.is_none_or(|chosen| chosen == vcpu.index);
         for of_vcpu in &all {
             if let Some(stat) = of_vcpu.stats.iter().find(|stat| stat.name == EXITS) {
                 self.learn_order(&self.understand::<Vec<u64>>(stat.value.clone())?)?;
@@ -155,13 +155,14 @@ impl Qmp {
                 views.push(self.view(vcpu.index, &found.stats)?);
             }
         }
-        match views.is_empty() {
-            true => Err(no_statistics(&self.socket)),
-            false => Ok(views),
+        if views.is_empty() {
+            Err(no_statistics(&self.socket))
+        } else {
+            Ok(views)
         }
     }
 
-    fn view(&self, index: u32, stats: &[Stat]) -> Result<View> {
+    fn view(&self, index: u32, stats: &[NamedStat]) -> Result<View> {
         let column = |name: &str| {
             let stat = stats.iter().find(|stat| stat.name == name);
             let stat = stat.ok_or_else(|| no_statistics(&self.socket))?;
@@ -175,7 +176,11 @@ impl Qmp {
             exits.reverse();
             cycles.reverse();
         }
-        let mut view = View::new(Kind::Vm, format!("{}:vcpu{index}", self.name), self.tsc_khz);
+        let mut view = View::new(
+            Scope::Vm,
+            format!("{}:vcpu{index}", self.name),
+            self.tsc_khz,
+        );
         view.vendor = self.vendor;
         view.counted_by = Some(Counter::Kvm);
         view.counts_only = true;

@@ -12,7 +12,6 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::args::RecordArgs;
-use crate::baseline::Compare;
 use crate::child::{Event, Events};
 use crate::error::{Error, Result};
 use crate::guest::Wanted;
@@ -25,6 +24,19 @@ use crate::view::View;
 
 /// What [`Header::format`] holds.
 pub const FORMAT: &str = "vmxscope-recording-1";
+
+/// By what two guests are compared, reason by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compare {
+    /// Exits a second of a vCPU's life.
+    #[default]
+    Rate,
+    /// All exits.
+    Count,
+    /// The share of all exits.
+    Share,
+}
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,7 +67,7 @@ pub struct End {
 /// A line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Line {
+enum Record {
     Header(Header),
     View(Box<View>),
     End(End),
@@ -84,7 +96,7 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
         .command
         .iter()
         .map(|word| word.to_string_lossy().into_owned());
-    file.line(&Line::Header(Header {
+    file.line(&Record::Header(Header {
         format: FORMAT.into(),
         command: words.collect(),
         interval_ms: args.interval.as_millis() as u64,
@@ -102,11 +114,12 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
     // More than counts and cycles takes most of the exits, and is not needed between
     // the first and the last: a report shows how these differ.
     let first = view(true)?;
-    file.line(&Line::View(Box::new(first.clone())))?;
+    file.line(&Record::View(Box::new(first.clone())))?;
     let start = Instant::now();
-    let running = match args.command.is_empty() {
-        true => None,
-        false => Some(events.start(&args.command)?),
+    let running = if args.command.is_empty() {
+        None
+    } else {
+        Some(events.start(&args.command)?)
     };
     let end = args.duration.map(|duration| start + duration);
     let mut status = None;
@@ -128,15 +141,15 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
             break;
         }
         if Instant::now() >= next {
-            file.line(&Line::View(Box::new(view(false)?)))?;
+            file.line(&Record::View(Box::new(view(false)?)))?;
             // What was missed while the machine was busy is not made up for.
             ticks = (start.elapsed().as_nanos() / args.interval.as_nanos().max(1)) as u32 + 1;
         }
     }
     let last = view(true)?;
-    file.line(&Line::View(Box::new(last.clone())))?;
+    file.line(&Record::View(Box::new(last.clone())))?;
     let seconds = start.elapsed().as_secs_f64();
-    file.line(&Line::End(End { status, seconds }))?;
+    file.line(&Record::End(End { status, seconds }))?;
     let exits = grouped(last.total.exits.saturating_sub(first.total.exits));
     let (took, name) = (time(seconds * 1e9), &file.name);
     writeln!(
@@ -156,17 +169,18 @@ impl Writing {
     /// Begins a file; `-` is standard output.
     fn create(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let to: Box<dyn Write> = match path == Path::new(DASH) {
-            true => Box::new(io::stdout()),
-            false => Box::new(
+        let to: Box<dyn Write> = if path == Path::new(DASH) {
+            Box::new(io::stdout())
+        } else {
+            Box::new(
                 File::create(path)
                     .map_err(|error| Error::system(format!("cannot write {name}"), error))?,
-            ),
+            )
         };
         Ok(Self { to, name })
     }
 
-    fn line(&mut self, line: &Line) -> Result<()> {
+    fn line(&mut self, line: &Record) -> Result<()> {
         let write = |to: &mut dyn Write| -> io::Result<()> {
             let mut text = serde_json::to_vec(line)?;
             text.push(b'\n');
@@ -210,20 +224,20 @@ pub fn parse(text: &str, name: &str) -> Result<Recording> {
     let count = text.lines().count();
     for (number, line) in text.lines().enumerate() {
         match serde_json::from_str(line) {
-            Ok(Line::Header(read)) if read.format == FORMAT => header = Some(read),
-            Ok(Line::Header(read)) => {
+            Ok(Record::Header(read)) if read.format == FORMAT => header = Some(read),
+            Ok(Record::Header(read)) => {
                 let problem = format!(
                     "its format is {:?}, and this vmxscope reads {FORMAT:?}",
                     read.format
                 );
                 return Err(Error::input(name, number + 1, problem));
             }
-            Ok(Line::View(view)) => {
+            Ok(Record::View(view)) => {
                 view.check()
                     .map_err(|problem| Error::input(name, number + 1, problem))?;
                 views.push(*view);
             }
-            Ok(Line::End(read)) => end = Some(read),
+            Ok(Record::End(read)) => end = Some(read),
             // The last line of a recording that was cut off.
             Err(_) if number + 1 == count && !text.ends_with('\n') => (),
             Err(error) => {

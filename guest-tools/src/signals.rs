@@ -4,6 +4,7 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -11,6 +12,9 @@ use crate::error::{Error, Result};
 
 /// All by which somebody asks a program to end.
 pub const TO_END: [c_int; 3] = [SIGINT, SIGTERM, SIGHUP];
+
+/// How often signals are looked at while nothing else happens.
+pub const TICK: Duration = Duration::from_millis(100);
 
 /// The signal that came last, or 0.
 pub type Signal = Arc<AtomicUsize>;

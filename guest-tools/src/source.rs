@@ -1,17 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Where figures come from: this guest, or VMs of this host.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::args::SourceArgs;
+use clap::Args;
+use exit_stats::abi::{Layout, LAYOUTS};
+
 use crate::error::{Error, Result};
-use crate::guest::{Guest, Wanted};
+use crate::guest::{layout_name, Guest, Wanted};
 use crate::host::{Host, Vcpu, Vm};
 use crate::platform;
 use crate::processor::Counted;
 use crate::qmp::Qmp;
 use crate::tsc;
 use crate::view::View;
+
+/// Where figures come from: this guest, unless a VM is named.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Source")]
+pub struct SourceArgs {
+    /// Read on this CPU (default: the lowest that may be used)
+    #[arg(long, value_name = "N")]
+    pub cpu: Option<usize>,
+    /// Read a host that has no discovery leaf by this layout of the course
+    #[arg(long, value_name = "NAME", value_parser = layout)]
+    pub layout: Option<Layout>,
+    /// On a host: this VM, by the process or the name that `vmxscope vms` shows
+    #[arg(short = 'p', long, value_name = "PID|NAME", conflicts_with_all = ["cpu", "layout"])]
+    pub vm: Option<String>,
+    /// On a host: all VMs together, with those that ended
+    #[arg(long, conflicts_with_all = ["cpu", "layout", "vm"])]
+    pub host: bool,
+    /// On a host: the VM of this QEMU, by the socket of its -qmp unix:SOCKET,server=on,wait=off;
+    /// counts and cycles of all its vCPUs
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["cpu", "layout", "vm", "host"])]
+    pub qmp: Option<PathBuf>,
+    /// Of that VM this vCPU only
+    #[arg(long, value_name = "N", requires = "qmp",
+          conflicts_with_all = ["cpu", "layout", "vm", "host", "root"])]
+    pub vcpu: Option<u32>,
+    /// The host's /sys and /proc are below this folder, as in a container
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["cpu", "layout", "qmp"])]
+    pub root: Option<PathBuf>,
+}
 
 /// A place that can be read again and again.
 pub enum Source<'a> {
@@ -74,4 +105,15 @@ impl<'a> Source<'a> {
 /// The folder below which the host's files are.
 pub fn root(named: Option<&Path>) -> &Path {
     named.unwrap_or(Path::new("/"))
+}
+
+/// The layout of this name, for the command line.
+fn layout(text: &str) -> std::result::Result<Layout, String> {
+    let known = LAYOUTS
+        .into_iter()
+        .find(|layout| layout_name(*layout) == text);
+    known.ok_or_else(|| {
+        let names: Vec<String> = LAYOUTS.into_iter().map(layout_name).collect();
+        format!("the layouts are {}", names.join(", "))
+    })
 }

@@ -14,20 +14,11 @@ use std::time::{Duration, Instant};
 use crate::args::StatArgs;
 use crate::child::{Event, Events};
 use crate::error::{Error, Result};
-use crate::guest::Wanted;
 use crate::input::DASH;
 use crate::output::Output;
 use crate::processor::{Counted, Processor};
 use crate::source::Source;
-use crate::view::View;
-use model::{Period, Stat};
-
-/// All figures but the histograms, which would take most of the exits.
-const WANTED: Wanted = Wanted {
-    extras: true,
-    histograms: false,
-    states: false,
-};
+use model::{added, Period, Stat, WANTED};
 
 /// Runs the commands; the status is that of the first run that failed.
 pub fn run(args: &StatArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<u8> {
@@ -38,11 +29,12 @@ pub fn run(args: &StatArgs, processor: &dyn Processor, out: &mut Output<'_>) -> 
     };
     // Before anything runs, for the result would be lost otherwise.
     let file: Box<dyn Write> =
-        match path == Path::new(DASH) {
-            true => Box::new(io::stdout()),
-            false => Box::new(File::create(path).map_err(|error| {
+        if path == Path::new(DASH) {
+            Box::new(io::stdout())
+        } else {
+            Box::new(File::create(path).map_err(|error| {
                 Error::system(format!("cannot write {}", path.display()), error)
-            })?),
+            })?)
         };
     let mut file = BufWriter::new(file);
     let mut out = Output::file(&mut file, path);
@@ -153,15 +145,5 @@ fn time(source: &Source<'_>, events: &Events, time: Option<Duration>) -> Result<
         seconds: start.elapsed().as_secs_f64(),
         status: None,
         added: added(&source.read(WANTED)?, &before)?,
-    })
-}
-
-fn added(after: &View, before: &View) -> Result<View> {
-    after.since(before).ok_or_else(|| {
-        Error::Unstable(
-            "the host's counters started anew meanwhile: the VM was moved to another host, or \
-             made again there"
-                .into(),
-        )
     })
 }

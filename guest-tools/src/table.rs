@@ -58,9 +58,10 @@ pub fn print(
                 text.push_str(&" ".repeat(GAP));
             }
             let space = " ".repeat(width.saturating_sub(cell.width()));
-            text += &match columns[place].left {
-                true => format!("{cell}{space}"),
-                false => format!("{space}{cell}"),
+            text += &if columns[place].left {
+                format!("{cell}{space}")
+            } else {
+                format!("{space}{cell}")
             };
         }
         text.truncate(text.trim_end().len());

@@ -8,9 +8,10 @@ use serde::{Deserialize, Deserializer};
 pub fn harmless(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for letter in text.chars() {
-        match letter.is_control() {
-            true => clean.extend(letter.escape_default()),
-            false => clean.push(letter),
+        if letter.is_control() {
+            clean.extend(letter.escape_default());
+        } else {
+            clean.push(letter);
         }
     }
     clean

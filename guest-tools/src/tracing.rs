@@ -16,6 +16,7 @@ use crate::error::{status, Result};
 use instance::Instance;
 
 pub use instance::is_there;
+pub use kvm::What;
 
 /// For how long is counted.
 #[derive(Debug, Clone, Copy)]
@@ -24,15 +25,6 @@ pub enum Until<'a> {
     Time(Option<Duration>),
     /// While this command runs.
     Command(&'a [OsString]),
-}
-
-/// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    /// How many exits each reason has.
-    Reasons,
-    /// The same, and their causes and places.
-    Causes,
 }
 
 /// Counts the exits of all VMs; the status is the command's.
@@ -44,11 +36,12 @@ pub fn count(root: &Path, what: What, until: Until<'_>) -> Result<(Causes, u8)> 
     // From here on signals are events, so that none of them leaves the instance behind.
     let events = Events::new()?;
     let instance = Instance::new(root)?;
-    let start = Instant::now();
     kvm::begin(&instance, what)?;
+    let start = Instant::now();
     let status = wait(&events, until)?;
+    let seconds = start.elapsed().as_secs_f64();
     kvm::end(&instance, what)?;
-    let causes = kvm::read(&instance, start.elapsed().as_secs_f64(), root)?;
+    let causes = kvm::read(&instance, seconds, root)?;
     instance.remove()?;
     Ok((causes, status))
 }

@@ -9,12 +9,12 @@ mod time;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use exit_stats::abi::{self, State};
+use exit_stats::abi;
 use exit_stats::reason::Vendor;
 use serde::{Deserialize, Serialize};
 
 use crate::text;
-pub use row::{Bucket, Row};
+pub use row::{Availability, Bucket, Row, Sort};
 
 /// What [`View::format`] holds.
 pub const FORMAT: &str = "vmxscope-exits-1";
@@ -38,7 +38,7 @@ pub(crate) enum VendorName {
 /// Where figures were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum Scope {
     /// In the guest itself, by CPUID.
     Guest,
     /// On the host, of one VM.
@@ -76,35 +76,13 @@ impl fmt::Display for Counter {
     }
 }
 
-/// Whether a reason can occur.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Availability {
-    /// It can.
-    Enabled,
-    /// It cannot, in this VM.
-    NotEnabled,
-    /// Nobody said.
-    Unknown,
-}
-
-impl From<State> for Availability {
-    fn from(state: State) -> Self {
-        match state {
-            State::Enabled => Self::Enabled,
-            State::NotEnabled => Self::NotEnabled,
-            State::Undefined => Self::Unknown,
-        }
-    }
-}
-
 /// One consistent set of figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
     /// [`FORMAT`].
     pub format: String,
     /// Where it was read.
-    pub kind: Kind,
+    pub kind: Scope,
     /// The VM's name, as far as there is one.
     #[serde(deserialize_with = "text::deserialize")]
     pub vm: String,
@@ -165,7 +143,7 @@ fn is_none(count: &usize) -> bool {
 
 impl View {
     /// An empty view.
-    pub fn new(kind: Kind, vm: String, tsc_khz: u32) -> Self {
+    pub fn new(kind: Scope, vm: String, tsc_khz: u32) -> Self {
         Self {
             format: FORMAT.into(),
             kind,

@@ -26,7 +26,7 @@ const COLUMNS: [Column; 8] = [
 ];
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct VmRow<'a> {
     pid: Option<u32>,
     name: &'a str,
     vcpus: Option<usize>,
@@ -77,14 +77,13 @@ pub fn views(host: &Host) -> Result<(Vec<View>, Vec<Error>)> {
 
 /// Lists the VMs of a host.
 pub fn list(host: &Host, args: &VmsArgs, out: &mut Output<'_>) -> Result<()> {
-    let errors = match args.form.prometheus {
-        true => {
-            // The host's sum would be counted twice.
-            let (views, errors) = views(host)?;
-            format::prometheus(out, &views)?;
-            errors
-        }
-        false => table(host, args, out)?,
+    let errors = if args.form.prometheus {
+        // The host's sum would be counted twice.
+        let (views, errors) = views(host)?;
+        format::prometheus(out, &views)?;
+        errors
+    } else {
+        table(host, args, out)?
     };
     errors.into_iter().next().map_or(Ok(()), Err)
 }
@@ -96,7 +95,7 @@ fn table(host: &Host, args: &VmsArgs, out: &mut Output<'_>) -> Result<Vec<Error>
     views.push((None, host.read(None)?));
     let lines = || views.iter().map(|(vm, view)| line(vm.as_ref(), view));
     if args.form.json {
-        out.json(&lines().collect::<Vec<Line<'_>>>())?;
+        out.json(&lines().collect::<Vec<VmRow<'_>>>())?;
     } else if args.form.csv {
         out.csv(lines())?;
     } else {
@@ -113,8 +112,8 @@ fn table(host: &Host, args: &VmsArgs, out: &mut Output<'_>) -> Result<Vec<Error>
     Ok(errors)
 }
 
-fn line<'a>(vm: Option<&'a Vm>, view: &'a View) -> Line<'a> {
-    Line {
+fn line<'a>(vm: Option<&'a Vm>, view: &'a View) -> VmRow<'a> {
+    VmRow {
         pid: vm.map(|vm| vm.pid),
         name: &view.vm,
         vcpus: vm.map(|vm| vm.vcpus),

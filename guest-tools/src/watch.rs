@@ -47,15 +47,14 @@ pub fn run(args: &WatchArgs, processor: &dyn Processor) -> Result<()> {
         return Err(no_terminal(io::Error::other("standard output is none")));
     }
     let cpu = Counted::new(processor);
-    let start = match args.vms {
-        true => Start::All(Host::open(root(args.source.root.as_deref()), &cpu)?),
-        false => {
-            let source = Source::open(&args.source, &cpu)?;
-            let mut one = One::new(source, args.interval, false)?;
-            let baseline = args.baseline.as_deref().map(Baseline::open).transpose()?;
-            one.model.compare_with(baseline);
-            Start::One(Box::new(one))
-        }
+    let start = if args.vms {
+        Start::All(Host::open(root(args.source.root.as_deref()), &cpu)?)
+    } else {
+        let source = Source::open(&args.source, &cpu)?;
+        let mut one = One::new(source, args.interval, false)?;
+        let baseline = args.baseline.as_deref().map(Baseline::open).transpose()?;
+        one.model.compare_with(baseline);
+        Start::One(Box::new(one))
     };
     let stop = signals::flag(&signals::TO_END)?;
     let screen = Screen::take().map_err(no_terminal)?;
@@ -130,9 +129,10 @@ impl Live for One<'_> {
         if self.model.is_paused() {
             return Ok(false);
         }
-        let wanted = match self.model.wants_histogram() {
-            true => Wanted::ALL,
-            false => Wanted::LEAST,
+        let wanted = if self.model.wants_histogram() {
+            Wanted::ALL
+        } else {
+            Wanted::LEAST
         };
         let mut view = self.source.read(wanted)?;
         if self.model.shows_vcpus() {
@@ -249,9 +249,10 @@ fn watch(live: &mut dyn Live, stop: &Signal) -> Result<Act> {
 /// Where keys come from, as crossterm has it.
 fn keys() -> io::Result<File> {
     let input = io::stdin();
-    match input.is_terminal() {
-        true => Ok(input.as_fd().try_clone_to_owned()?.into()),
-        false => File::open("/dev/tty"),
+    if input.is_terminal() {
+        Ok(input.as_fd().try_clone_to_owned()?.into())
+    } else {
+        File::open("/dev/tty")
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use exit_stats::reason::Vendor;
 use vmxscope::causes::advice::{rules, that_applies};
-use vmxscope::causes::model::{Cause, Causes, Kind, FORMAT};
+use vmxscope::causes::model::{Cause, CauseKind, Causes, FORMAT};
 
 /// The rule; exits in a second to which it applies; exits to which it does not. An exit is
 /// `KIND KEY TIMES`, `reason SYMBOL TIMES`, or `fact NAME VALUE`.
@@ -188,7 +188,7 @@ const CASES: [(&str, &str, &str); 48] = [
     ),
 ];
 
-fn kind(text: &str) -> Kind {
+fn kind(text: &str) -> CauseKind {
     serde_json::from_str(&format!("\"{text}\"")).unwrap()
 }
 
@@ -218,7 +218,7 @@ fn causes(text: &str) -> Causes {
             }
             "reason" => {
                 let number = vmxscope::names::number(Vendor::Vmx, what).unwrap();
-                let mut cause = Cause::counted(Kind::Reason, None, exits());
+                let mut cause = Cause::counted(CauseKind::Reason, None, exits());
                 cause.reason = Some(number);
                 causes.reasons.push(cause);
             }

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use vmxscope::args::{Cli, Command};
 use vmxscope::host::{self, Host};
 use vmxscope::output::{Look, Output};
-use vmxscope::view::{Counter, Kind, View};
+use vmxscope::view::{Counter, Scope, View};
 use vmxscope::vms;
 
 fn machine() -> Machine {
@@ -31,7 +31,7 @@ fn a_vms_figures_are_what_its_counters_are() {
     let view = host.read(Some(&host.find("web1").unwrap())).unwrap();
     assert_eq!(
         (view.kind, view.vm.as_str(), view.tsc_khz),
-        (Kind::Vm, "web1", common::TSC_KHZ)
+        (Scope::Vm, "web1", common::TSC_KHZ)
     );
     assert_eq!(view.row(48).unwrap().exits, 2_000);
     assert_eq!(
@@ -173,7 +173,7 @@ fn a_table_of_amds_exit_codes_is_known_by_the_kernels_names() {
             + &row(0, first, 0)
             + &row(cpuid, symbol, 3)
             + &row(abi::TOTAL, "TOTAL", 3);
-        let view = host::parse(&table, "amd", View::new(Kind::Vm, "amd".into(), 1)).unwrap();
+        let view = host::parse(&table, "amd", View::new(Scope::Vm, "amd".into(), 1)).unwrap();
         assert_eq!(view.vendor, vendor);
         assert_eq!(view.row(cpuid).unwrap().name, name);
     }
@@ -182,7 +182,7 @@ fn a_table_of_amds_exit_codes_is_known_by_the_kernels_names() {
 #[test]
 fn a_table_that_is_cut_off_is_an_error_and_not_zero_exits() {
     let table = raw(&Machine::booted());
-    let view = || View::new(Kind::Vm, "cut".into(), 1);
+    let view = || View::new(Scope::Vm, "cut".into(), 1);
     host::parse(&table, "whole", view()).unwrap();
     for end in [
         table.find('\n').unwrap() + 1,
@@ -197,7 +197,7 @@ fn a_table_that_is_cut_off_is_an_error_and_not_zero_exits() {
 #[test]
 fn what_cannot_be_figures_is_refused() {
     let table = raw(&Machine::booted());
-    let view = || View::new(Kind::Vm, "wrong".into(), 1);
+    let view = || View::new(Scope::Vm, "wrong".into(), 1);
     let error = |from: &str, to: &str| {
         assert!(table.contains(from), "{from}");
         let error = host::parse(&table.replacen(from, to, 1), "wrong", view());
@@ -293,7 +293,7 @@ fn errors_name_the_path_that_was_looked_at() {
 proptest! {
     #[test]
     fn no_table_does_worse_than_an_error(text in any::<String>(), cut in any::<prop::sample::Index>(), noise in ".{0,6}") {
-        let view = || View::new(Kind::Vm, "fuzz".into(), 1);
+        let view = || View::new(Scope::Vm, "fuzz".into(), 1);
         let _ = host::parse(&text, "fuzz", view());
         let table = raw(&Machine::patched());
         let at = cut.index(table.len());

@@ -6,7 +6,9 @@ mod common;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use common::{failure, printed, Machine};
 use serde_json::{json, Value};
@@ -43,14 +45,17 @@ fn qemu(name: &str, reversed: bool, with_statistics: bool) -> PathBuf {
             let request: Value = serde_json::from_str(&line).unwrap();
             send(json!({ "event": "RTC_CHANGE", "data": {} }));
             let path = |n: u64| format!("/machine/unattached/device[{n}]");
-            let stats = |n: u64| match with_statistics {
-                true => json!([
-                    { "name": "exits_by_reason",
-                      "value": column(&[(1, 10 + n), (10, 300), (48, 5_000), (86, n)], reversed) },
-                    { "name": "exit_cycles_by_reason",
-                      "value": column(&[(1, 7_000), (10, 600_000), (48, 9_000_000)], reversed) },
-                ]),
-                false => json!([]),
+            let stats = |n: u64| {
+                if with_statistics {
+                    json!([
+                        { "name": "exits_by_reason",
+                          "value": column(&[(1, 10 + n), (10, 300), (48, 5_000), (86, n)], reversed) },
+                        { "name": "exit_cycles_by_reason",
+                          "value": column(&[(1, 7_000), (10, 600_000), (48, 9_000_000)], reversed) },
+                    ])
+                } else {
+                    json!([])
+                }
             };
             send(match request["execute"].as_str().unwrap() {
                 "qmp_capabilities" => json!({ "return": {} }),
@@ -146,32 +151,74 @@ fn what_cannot_be_read_is_told() {
 
 /// A QEMU of one vCPU, whose two lists are these.
 fn lists(name: &str, exits: Vec<u64>, cycles: Vec<u64>) -> PathBuf {
+    closing(name, exits, cycles, 1, usize::MAX)
+}
+
+/// The same for so many clients, one after the other. It closes the connection of each when it
+/// has given its lists so often.
+fn closing(name: &str, exits: Vec<u64>, cycles: Vec<u64>, clients: usize, times: usize) -> PathBuf {
     let path = std::env::temp_dir().join(format!("vmxscope-{name}-{}.qmp", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).unwrap();
     let socket = path.clone();
     thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        std::fs::remove_file(socket).unwrap();
-        let mut to = stream.try_clone().unwrap();
-        let mut send = |value: Value| writeln!(to, "{value}").unwrap();
-        send(json!({ "QMP": {} }));
-        for line in BufReader::new(stream).lines() {
-            let Ok(line) = line else { return };
-            let request: Value = serde_json::from_str(&line).unwrap();
-            let answer = match request["execute"].as_str().unwrap() {
-                "query-name" => json!({ "name": "\u{1b}[2Jweb1" }),
-                "query-cpus-fast" => json!([{ "cpu-index": 0, "qom-path": "/cpu" }]),
-                "query-stats" => json!([{ "qom-path": "/cpu", "stats": [
-                    { "name": "exits_by_reason", "value": exits },
-                    { "name": "exit_cycles_by_reason", "value": cycles },
-                ] }]),
-                _ => json!({}),
-            };
-            send(json!({ "return": answer }));
+        for left in (0..clients).rev() {
+            let (stream, _) = listener.accept().unwrap();
+            if left == 0 {
+                std::fs::remove_file(&socket).unwrap();
+            }
+            let mut to = stream.try_clone().unwrap();
+            let mut send = |value: Value| writeln!(to, "{value}").unwrap();
+            send(json!({ "QMP": {} }));
+            let mut given = 0;
+            for line in BufReader::new(&stream).lines() {
+                let Ok(line) = line else { return };
+                let request: Value = serde_json::from_str(&line).unwrap();
+                let answer = match request["execute"].as_str().unwrap() {
+                    "query-name" => json!({ "name": "\u{1b}[2Jweb1" }),
+                    "query-cpus-fast" => json!([{ "cpu-index": 0, "qom-path": "/cpu" }]),
+                    "query-stats" => {
+                        given += 1;
+                        json!([{ "qom-path": "/cpu", "stats": [
+                            { "name": "exits_by_reason", "value": exits },
+                            { "name": "exit_cycles_by_reason", "value": cycles },
+                        ] }])
+                    }
+                    _ => json!({}),
+                };
+                send(json!({ "return": answer }));
+                if given == times {
+                    break;
+                }
+            }
         }
     });
     path
+}
+
+#[test]
+fn an_exporter_asks_a_qemu_that_closed_its_connection_anew() {
+    let of = [(48, 5_000)];
+    let socket = closing("closes", column(&of, true), column(&of, true), 3, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.prom");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vmxscope"));
+    command.args(["exporter", "--interval", "20ms", "--qmp"]);
+    command.arg(&socket).arg("--textfile").arg(&file);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    for _ in 0..3 {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !file.exists() {
+            thread::sleep(Duration::from_millis(5));
+            if Instant::now() >= deadline {
+                child.kill().unwrap();
+                panic!("it is not written again");
+            }
+        }
+        std::fs::remove_file(&file).unwrap();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use vmxscope::recording::{self, Recording};
 use vmxscope::report::facts::Facts;
 use vmxscope::report::html;
-use vmxscope::view::{Kind, Row, View};
+use vmxscope::view::{Row, Scope, View};
 
 fn file(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("vmxscope-{name}-{}", std::process::id()))
@@ -221,7 +221,7 @@ fn an_interrupt_ends_a_recording_without_a_command() {
 /// A recording of so many EPT violations in so many seconds, while the wall clock was set.
 fn made(name: &str, exits: u64, seconds: u64, own: u64) -> Recording {
     let view = |exits: u64, own: u64, ns: u64| {
-        let mut view = View::new(Kind::Guest, "made".into(), 2_000_000);
+        let mut view = View::new(Scope::Guest, "made".into(), 2_000_000);
         view.monotonic_ns = Some(ns);
         let row = |reason, exits| Row {
             exits,

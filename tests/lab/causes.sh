@@ -9,9 +9,9 @@ load-kvm || exit
 # Counted independently: by a trigger outside of the program's instance.
 begin() { echo 'hist:keys=exit_reason' >$trigger || exit; }
 end() { cat ${trigger%trigger}hist >"/out/$1" && echo '!hist:keys=exit_reason' >$trigger; }
-# Until the program $1 counts all: its last trigger is set.
+# Until the program $1 counts by the keys $3 of the event $2.
 counting() {
-	until grep -qs 'keys=code' $tracing/instances/vmxscope-"$1"/events/kvm/kvm_hv_hypercall/trigger; do
+	until grep -qs "keys=$3:.*active" $tracing/instances/vmxscope-"$1"/events/kvm/"$2"/trigger; do
 		kill -0 "$1" || exit
 		sleep 0.1
 	done
@@ -29,10 +29,7 @@ $vmxscope causes --from /out/causes.json --folded=places >/out/places || exit
 begin
 $vmxscope exits --host --json >/out/exits.json 2>/out/exits-said &
 pid=$!
-until grep -qs 'keys=isa' $tracing/instances/vmxscope-$pid/events/kvm/kvm_exit/trigger; do
-	kill -0 $pid || exit
-	sleep 0.1
-done
+counting $pid kvm_exit isa,exit_reason
 /lab/l3 work 500 true || exit
 kill -INT $pid
 wait $pid || exit
@@ -42,13 +39,13 @@ ls $tracing/instances >/out/after-int
 # Who is killed leaves its instance; one that still runs is left alone.
 $vmxscope causes --host >/dev/null 2>&1 &
 killed=$!
-counting $killed
+counting $killed kvm_hv_hypercall code
 kill -KILL $killed
 wait $killed
 ls $tracing/instances >/out/after-kill
 $vmxscope causes --host --json >/out/alive.json 2>/dev/null &
 alive=$!
-counting $alive
+counting $alive kvm_hv_hypercall code
 ls $tracing/instances >/out/next-run
 echo "vmxscope-$killed vmxscope-$alive" >/out/names
 $vmxscope causes --host --duration 100ms >/dev/null || exit

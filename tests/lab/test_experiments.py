@@ -11,6 +11,7 @@ from vmxlab import REPO
 
 EXCEPTION, TRIPLE_FAULT, CPUID, HLT, INVLPG, CR_ACCESS = 0, 2, 10, 12, 14, 28
 VIOLATION, MISCONFIGURATION, INVPCID = 48, 49, 58
+IO, WRMSR = 30, 32
 
 
 
@@ -163,13 +164,53 @@ def test_each_reader_fits_its_layout_and_no_other(make) -> None:
             assert printed["35"] is None and printed["3"][0] == 0
 
 
+def check_advice(report: dict, rules: dict[str, set[int]]) -> None:
+    """Each rule applied, and was about most of what its advice did away with."""
+    assert [one["rule"] for one in report["results"]] == list(rules)
+    for one in report["results"]:
+        before, after = (report["causes"][one["guests"][when]] for when in ("before", "after"))
+        counts = [{row["reason"]: row["exits"] for row in side["reasons"]}
+                  for side in (before, after)]
+        totals = [sum(count.values()) for count in counts]
+        assert totals == [one["exits"]["before"], one["exits"]["after"]], one
+        gone = [sum(count.get(reason, 0) for reason in rules[one["rule"]]) for count in counts]
+        assert gone[0] > 4 * gone[1], (one["rule"], counts)
+        assert totals[0] - totals[1] > 0.7 * (gone[0] - gone[1]), (one["rule"], counts)
+        assert one["rule"] not in {advice["rule"] for advice in after["advice"]}
+
+
+# Of what a rule is about, by the SDM's numbers.
+RULES = {"serial-console": {IO}, "cpuid": {CPUID}}
+MORE_RULES = {**RULES, "tsc-deadline": {WRMSR}, "shadow-paging": {EXCEPTION, CR_ACCESS}}
+
+
+def test_advice_is_worth_following(make) -> None:
+    out = make("causes", "--short")
+    report = result(out)
+    check_advice(report, RULES)
+    cpuid = next(one for one in report["results"] if one["rule"] == "cpuid")
+    # work.c executes it so often.
+    assert 16_000 <= cpuid["of_rule"] < 16_200
+    drawn = (out / "causes.svg").read_text(encoding="utf-8")
+    assert all(f">{rule}</text>" in drawn for rule in RULES)
+
+
+@pytest.mark.matrix
+def test_so_is_what_takes_longer_to_show(make) -> None:
+    report = result(make("causes"))
+    check_advice(report, MORE_RULES)
+    also = {one["rule"]: one["also"] for one in report["results"]}
+    assert "cr3" in also["shadow-paging"] and "interrupt-window" in also["tsc-deadline"]
+
+
 def test_all_is_each_of_them() -> None:
     # What `make experiments` runs is what the tests above run one by one.
     shown = subprocess.run([REPO / "scripts/experiment", "--help"], capture_output=True, text=True,
                            check=True).stdout
-    assert "{paging,boot,cpus,layouts,baselines,all}" in shown.replace("\n", "").replace(" ", "")
+    names = ("paging", "boot", "cpus", "layouts", "baselines", "causes")
+    assert f"{{{','.join(names)},all}}" in shown.replace("\n", "").replace(" ", "")
     makefile = (REPO / "Makefile").read_text(encoding="utf-8")
-    for name in ("paging", "boot", "cpus", "layouts", "baselines"):
+    for name in names:
         assert f"\nexperiment-{name}: ## " in makefile
         assert f"\t@scripts/experiment {name}\n" in makefile
     assert "\t@scripts/experiment all\n" in makefile

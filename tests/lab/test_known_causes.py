@@ -3,7 +3,6 @@
 
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -138,23 +137,24 @@ def test_the_triggers_counted_the_same(run: Run, machine: tuple[str, ...], vendo
         expected[reason & 0xFFFF] += count
     assert by_reason == expected
     # The event has no address of CPL 3's segment but what lies in it.
-    rows = {(reason, rip - 0x800 if cpl3 else rip): 0 for reason, _, rip, cpl3 in causes
-            if rip is not None}
+    rows: Counter[tuple[int, ...]] = Counter()
     for (reason, _, rip, cpl3), count in causes.items():
         if rip is not None:
             rows[reason, rip - 0x800 if cpl3 else rip] += count
-    assert {key: traced[key] for key in rows} == rows
-    reason = VMX if vendor == "vmx" else SVM
+    assert {place: traced[place] for place in rows} == rows
+    reasons = VMX if vendor == "vmx" else SVM
     ports: Counter[tuple[int, ...]] = Counter()
     leaves: Counter[tuple[int, ...]] = Counter()
     msrs: Counter[tuple[int, ...]] = Counter()
     for (number, key, *_), count in causes.items():
-        if number == reason["io"]:
+        if key is None:
+            continue
+        if number == reasons["io"]:
             ports[key & 0xFFFF, 1 - (key >> 24), key >> 16 & 0xFF] += count
-        elif number == reason["cpuid"]:
+        elif number == reasons["cpuid"]:
             leaves[key & 0xFFFFFFFF, key >> 32] += count
-        elif number in (reason["wrmsr"], reason["rdmsr"]):
-            written = key >> 32 if vendor == "svm" else number == reason["wrmsr"]
+        elif number in (reasons["wrmsr"], reasons["rdmsr"]):
+            written = key >> 32 if vendor == "svm" else number == reasons["wrmsr"]
             msrs[key & 0xFFFFFFFF, int(written)] += count
     assert ports == hist(run, "on", "kvm_pio", "port,rw,size")
     assert leaves == hist(run, "on", "kvm_cpuid", "function,index")

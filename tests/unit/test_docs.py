@@ -84,6 +84,8 @@ RUN_ELSEWHERE = {
     "make experiment-cpus": LAB + "test_experiments.py::test_a_later_cpu_brings_capabilities",
     "make experiment-baselines":
         LAB + "test_experiments.py::test_a_baseline_has_what_its_guest_did",
+    "make experiment-causes":
+        LAB + "test_experiments.py::test_advice_is_worth_following",
     "make experiment-layouts":
         LAB + "test_experiments.py::test_each_reader_fits_its_layout_and_no_other",
     "scripts/lab --l1 docs/course/assignment1.sh --out out/assignment1":
@@ -120,10 +122,13 @@ def blocks() -> list[tuple[str, str]]:
 
 
 def code(place: str) -> str:
-    """The file of a test that is there, and the scripts that it names."""
+    """The file of a test that is there, what it imports, and the scripts that it names."""
     file, _, function = place.partition("::")
     text = (REPO / file).read_text(encoding="utf-8")
     assert f"def {function}(" in text, f"{place} does not exist"
+    shared = (REPO / LAB / "conftest.py").read_text(encoding="utf-8")
+    for name in re.findall(r"\w+", "".join(re.findall("^from conftest import (.*)", text, re.M))):
+        text += "".join(re.findall(rf"^class {name}:\n(?:(?: .*)?\n)*", shared, re.M))
     scripts = [REPO / folder / name for name in re.findall(r"[\w-]+\.sh", text)
                for folder in (LAB, "docs/course")]
     return text + "".join(path.read_text(encoding="utf-8") for path in scripts if path.exists())

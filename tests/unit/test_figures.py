@@ -85,3 +85,13 @@ def test_the_comparison_of_paging_adds_up_in_both_documents() -> None:
     told = re.search(r"With EPT it took ([\d,]+) exits, by shadow paging ([\d,]+), and ([\d,]+) on",
                      (REPO / "docs/experiments.md").read_text(encoding="utf-8"))
     assert told and [number(figure) for figure in told.groups()] == total
+
+
+def test_the_figures_of_the_advice_are_those_of_its_picture() -> None:
+    text = (REPO / "docs/experiments.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| .* \| ([\d,]+) \| ([\d,]+) \|$", text, re.M)
+    drawn = (REPO / "docs/causes.svg").read_text(encoding="utf-8")
+    words = [word for word in re.findall(r">([^<>]+)</text>", drawn)
+             if re.fullmatch(r"[a-z-]+|[\d,]+", word)]
+    # What is before these words is the key, and the marks of the scale.
+    assert len(rows) >= 4 and words[-3 * len(rows):] == [word for row in rows for word in row]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::values::{mask, number};
-use super::{Form, TableForm};
+use crate::format::{Form, TableForm};
+use crate::values::{mask, number};
 
 /// `vmxscope caps`.
 #[derive(Debug, Clone, Args)]

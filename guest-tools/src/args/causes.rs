@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::values::duration;
-use super::Form;
+use crate::format::Form;
+use crate::values::duration;
 
 /// The options.
 #[derive(Debug, Clone, Args)]

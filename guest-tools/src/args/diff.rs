@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Sort, TableForm};
+use crate::format::TableForm;
+use crate::view::Sort;
 
 /// The options.
 #[derive(Debug, Clone, Args)]

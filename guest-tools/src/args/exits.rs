@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::duration;
-use super::{Form, Sort, SourceArgs};
+use crate::format::Form;
+use crate::source::SourceArgs;
+use crate::values::duration;
+use crate::view::Sort;
 
 /// The options.
 #[derive(Debug, Clone, Default, Args)]

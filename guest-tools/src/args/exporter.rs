@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 
-use super::values::{address, interval};
-use super::SourceArgs;
+use crate::source::SourceArgs;
+use crate::values::{address, interval};
 
 /// The options.
 #[derive(Debug, Clone, Args)]

@@ -3,8 +3,8 @@
 
 use clap::Args;
 
-use super::values::{number, range};
-use super::TableForm;
+use crate::format::TableForm;
+use crate::values::{number, range};
 
 /// The options.
 #[derive(Debug, Clone, Args)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 
-use super::values::{duration, interval};
-use super::SourceArgs;
+use crate::source::SourceArgs;
+use crate::values::{duration, interval};
 
 /// The options.
 #[derive(Debug, Clone, Args)]

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 
-use super::values::{duration, milliseconds};
-use super::{Form, Sort, SourceArgs};
+use crate::format::Form;
+use crate::source::SourceArgs;
+use crate::values::{duration, milliseconds};
+use crate::view::Sort;
 
 /// The options.
 #[derive(Debug, Clone, Args)]
@@ -75,9 +77,10 @@ impl StatArgs {
     /// The words of each command.
     pub fn commands(&self) -> Vec<Vec<OsString>> {
         let by_shell = |text: &OsString| vec!["sh".into(), "-c".into(), text.clone()];
-        match self.command.is_empty() {
-            true => self.compare.iter().map(by_shell).collect(),
-            false => vec![self.command.clone()],
+        if self.command.is_empty() {
+            self.compare.iter().map(by_shell).collect()
+        } else {
+            vec![self.command.clone()]
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Form;
+use crate::format::Form;
 
 /// The options.
 #[derive(Debug, Clone, Args)]

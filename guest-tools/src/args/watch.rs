@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::interval;
-use super::SourceArgs;
+use crate::source::SourceArgs;
+use crate::values::interval;
 
 /// The options.
 #[derive(Debug, Clone, Args)]

@@ -6,10 +6,10 @@ use vmx_caps::capabilities::State;
 use vmx_caps::msr::{Field, Kind, Shown};
 use vmx_caps::tables::MSRS;
 
-use crate::args::{Form, TableForm};
 use crate::caps::known::{Fact, Item, Known};
 use crate::caps::show;
 use crate::error::{status, Result};
+use crate::format::{Form, TableForm};
 use crate::output::Output;
 
 #[derive(Serialize)]

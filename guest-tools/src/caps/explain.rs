@@ -5,14 +5,14 @@ use serde::Serialize;
 use vmx_caps::msr::{Kind, Msr};
 use vmx_caps::tables::by_index;
 
-use crate::args::TableForm;
 use crate::caps::known::Item;
 use crate::caps::qemu;
 use crate::error::{status, Error, Result};
+use crate::format::TableForm;
 use crate::output::Output;
 
 #[derive(Serialize)]
-struct Bit {
+struct NamedBit {
     bit: u8,
     name: String,
     have: bool,
@@ -32,11 +32,11 @@ pub fn run(
             msr.name
         )));
     }
-    let bits: Vec<Bit> = (0..64u8)
+    let bits: Vec<NamedBit> = (0..64u8)
         .filter(|bit| (need >> bit) & 1 != 0)
         .map(|bit| {
             let control = msr.controls().iter().find(|control| control.bit == bit);
-            Bit {
+            NamedBit {
                 bit,
                 name: control.map_or("(no name in the SDM)".into(), |control| control.name.into()),
                 have: (have >> bit) & 1 != 0,

@@ -6,9 +6,7 @@ use vmx_caps::audit::audit;
 use vmx_caps::decode::{Controls, RawLine};
 use vmx_caps::tables::{Section, MSRS, SECTIONS};
 
-use crate::caps::known::{Fact, Item, Known};
-use crate::caps::kvm::KvmUse;
-use crate::caps::parse;
+use crate::caps::known::{Fact, Item, Known, KvmUse};
 use crate::error::{Error, Result};
 
 /// What [`Caps::format`] holds.
@@ -168,11 +166,11 @@ pub fn parse(text: &str, file: &str) -> Result<Known> {
     known.kvm = caps.kvm;
     for value in &caps.msrs {
         let problem = |what: &str| Error::input(file, 0, format!("msrs: {what}: {value:?}"));
-        let index = crate::args::number(&value.index).map_err(|_| problem("no number"))?;
+        let index = crate::values::number(&value.index).map_err(|_| problem("no number"))?;
         if !MSRS.iter().any(|msr| msr.index == index) {
             return Err(problem("no VMX capability MSR"));
         }
-        let state = parse::state(index, &value.state).ok_or_else(|| problem("no value"))?;
+        let state = value.state.parse().map_err(|_| problem("no value"))?;
         known.caps.set(index, state);
     }
     Ok(known)

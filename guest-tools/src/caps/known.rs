@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use vmx_caps::capabilities::{Capabilities, State};
 use vmx_caps::cpuid::{Identity, Signature};
 use vmx_caps::decode::{fields, Answer, Controls};
 use vmx_caps::msr::{Control, Exists, Field, Kind, Msr};
 use vmx_caps::tables::{Section, MSRS, SECTIONS};
 use vmx_caps::verdict::Verdict;
-
-use crate::caps::kvm::KvmUse;
 
 /// Values by the MSR's number, and from where they are.
 #[derive(Debug, Clone)]
@@ -27,6 +26,43 @@ pub struct Known {
     pub notes: Vec<String>,
     /// What the machine's KVM makes of it, where the machine itself was asked.
     pub kvm: Option<KvmUse>,
+}
+
+/// What KVM makes of one capability.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Use {
+    /// The SDM's name.
+    pub name: String,
+    /// Whether the hardware has it; not there if nobody told.
+    pub hardware: Option<bool>,
+    /// KVM's parameter.
+    pub parameter: String,
+    /// The parameter's value; not there if this KVM has no such parameter.
+    pub value: Option<String>,
+    /// Whether nested hypervisors may have it; not there if KVM did not tell.
+    pub nested: Option<bool>,
+}
+
+/// What KVM makes of all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KvmUse {
+    /// Whether nested hypervisors are allowed (kvm_intel.nested).
+    pub allows_nested: bool,
+    /// Why KVM did not tell what it offers to those, if it did not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub untold: Option<String>,
+    /// By the order of the parameters above.
+    pub uses: Vec<Use>,
+    /// Controls that the hardware has and nested hypervisors do not get.
+    pub withheld: Vec<String>,
+}
+
+impl Use {
+    /// Whether KVM uses it: a parameter that is off or 0 says no.
+    pub fn is_used(&self) -> Option<bool> {
+        let value = self.value.as_deref()?;
+        Some(!matches!(value, "N" | "0"))
+    }
 }
 
 /// What is known of an MSR.

@@ -8,11 +8,10 @@ use std::path::Path;
 
 use kvm_bindings::{kvm_msr_entry, Msrs};
 use kvm_ioctls::Kvm;
-use serde::{Deserialize, Serialize};
 use vmx_caps::decode::yes_no;
 use vmx_caps::tables::{feature_control, MSRS};
 
-use crate::caps::known::{Fact, Item, Known};
+use crate::caps::known::{Fact, Item, Known, KvmUse, Use};
 use crate::error::{Error, Result};
 use crate::output::Output;
 
@@ -38,43 +37,6 @@ const USES: [(&str, &str); 15] = [
     ("enable_shadow_vmcs", "VMX_FEATURE_SHADOW_VMCS"),
     ("sgx", "VMX_FEATURE_ENCLS_EXITING"),
 ];
-
-/// What KVM makes of one capability.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Use {
-    /// The SDM's name.
-    pub name: String,
-    /// Whether the hardware has it; not there if nobody told.
-    pub hardware: Option<bool>,
-    /// KVM's parameter.
-    pub parameter: String,
-    /// The parameter's value; not there if this KVM has no such parameter.
-    pub value: Option<String>,
-    /// Whether nested hypervisors may have it; not there if KVM did not tell.
-    pub nested: Option<bool>,
-}
-
-/// What KVM makes of all.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KvmUse {
-    /// Whether nested hypervisors are allowed (kvm_intel.nested).
-    pub allows_nested: bool,
-    /// Why KVM did not tell what it offers to those, if it did not.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub untold: Option<String>,
-    /// By the order of the parameters above.
-    pub uses: Vec<Use>,
-    /// Controls that the hardware has and nested hypervisors do not get.
-    pub withheld: Vec<String>,
-}
-
-impl Use {
-    /// Whether KVM uses it: a parameter that is off or 0 says no.
-    pub fn is_used(&self) -> Option<bool> {
-        let value = self.value.as_deref()?;
-        Some(!matches!(value, "N" | "0"))
-    }
-}
 
 /// Asks the KVM whose files are below `root` what it makes of the hardware; `None`
 /// if it is not loaded.

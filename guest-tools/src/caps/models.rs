@@ -2,7 +2,7 @@
 //! QEMU's CPU models: what of VMX each asks of the host when it is started with `vmx=on`.
 
 use crate::caps::known::Item;
-use crate::caps::need::{Need, Profile};
+use crate::caps::profile::{Need, Profile};
 use crate::caps::qemu::means_clear;
 
 /// A line a model: its name, its other names, and the bits that it has of each MSR, whose
@@ -12,14 +12,14 @@ const TABLE: &str = include_str!("../../profiles/qemu-models.tsv");
 
 /// A CPU model.
 #[derive(Debug, Clone, Copy)]
-pub struct Model {
+pub struct CpuModel {
     /// Its name with a version, such as `Haswell-v2`.
     pub name: &'static str,
     aliases: &'static str,
     masks: &'static str,
 }
 
-impl Model {
+impl CpuModel {
     /// All there are.
     pub fn all() -> impl Iterator<Item = Self> {
         let lines = TABLE.lines().filter(|line| !line.starts_with('#')).skip(1);
@@ -59,9 +59,12 @@ impl Model {
             };
             masks.iter().any(of)
         };
-        let need = |item: Item| match means_clear(&item) {
-            true => (Need::Clearable, item),
-            false => (Need::Required, item),
+        let need = |item: Item| {
+            if means_clear(&item) {
+                (Need::Clearable, item)
+            } else {
+                (Need::Required, item)
+            }
         };
         Profile {
             title: format!("QEMU's CPU model {}", self.name),
@@ -74,15 +77,15 @@ impl Model {
 /// The profile of the model of this name.
 pub fn profile(name: &str) -> Option<Profile> {
     let is_it = |known: &str| known.eq_ignore_ascii_case(name);
-    let mut models = Model::all();
+    let mut models = CpuModel::all();
     let model = models.find(|model| is_it(model.name) || model.aliases().any(is_it))?;
     Some(model.profile())
 }
 
 /// The names of all, without versions.
 pub fn names() -> Vec<&'static str> {
-    let without = |model: Model| model.name.rsplit_once("-v").map(|(name, _)| name);
-    let mut names: Vec<&str> = Model::all().filter_map(without).collect();
+    let without = |model: CpuModel| model.name.rsplit_once("-v").map(|(name, _)| name);
+    let mut names: Vec<&str> = CpuModel::all().filter_map(without).collect();
     names.dedup();
     names
 }

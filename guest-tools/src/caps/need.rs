@@ -1,84 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a hypervisor needs, and what of it is missing, by name.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-use vmx_caps::tables::{
-    basic, entry, ept_vpid, exit, exit2, misc, pin, primary, secondary, tertiary, vmfunc,
-};
+use serde::Serialize;
 
-use crate::args::TableForm;
 use crate::caps::compare::{can_clear, can_set};
 use crate::caps::known::{Fact, Item, Known};
+use crate::caps::profile::{parse, Need, Profile, BUILT_IN};
 use crate::caps::{models, qemu};
 use crate::error::{status, Error, Result};
+use crate::format::TableForm;
 use crate::input;
 use crate::output::Output;
-
-/// The profiles that are built in. A test looks up every name in them.
-pub const BUILT_IN: [(&str, &str); 4] = [
-    ("kvm-6.12", include_str!("../../profiles/kvm-6.12.toml")),
-    ("kvm-7.3", include_str!("../../profiles/kvm-7.3.toml")),
-    ("xen", include_str!("../../profiles/xen.toml")),
-    ("jailhouse", include_str!("../../profiles/jailhouse.toml")),
-];
-
-/// The sections of a profile, and the number of the MSR that each is about.
-const SECTIONS: [(&str, u32); 11] = [
-    ("pin", pin::PLAIN.index),
-    ("primary", primary::PLAIN.index),
-    ("secondary", secondary::MSR.index),
-    ("tertiary", tertiary::MSR.index),
-    ("exit", exit::PLAIN.index),
-    ("exit2", exit2::MSR.index),
-    ("entry", entry::PLAIN.index),
-    ("vmfunc", vmfunc::MSR.index),
-    ("basic", basic::MSR.index),
-    ("misc", misc::MSR.index),
-    ("ept_vpid", ept_vpid::MSR.index),
-];
-
-#[derive(Deserialize)]
-struct File {
-    title: Option<String>,
-    #[serde(flatten)]
-    sections: BTreeMap<String, Names>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Names {
-    #[serde(default)]
-    required: Vec<String>,
-    #[serde(default)]
-    optional: Vec<String>,
-    #[serde(default)]
-    clearable: Vec<String>,
-}
-
-/// How much something is needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Need {
-    /// It has to be there.
-    Required,
-    /// It has to be possible to clear it.
-    Clearable,
-    /// It is used if it is there.
-    Optional,
-}
-
-/// A list of things that are needed.
-pub struct Profile {
-    /// For whom.
-    pub title: String,
-    /// What.
-    pub needs: Vec<(Need, Item)>,
-    /// The CPU model of QEMU's that it is of.
-    pub model: Option<&'static str>,
-}
 
 /// The profile of this name, or in this file.
 pub fn profile(path: &Path) -> Result<Profile> {
@@ -102,66 +36,8 @@ pub fn profile(path: &Path) -> Result<Profile> {
     parse(&input::read(path)?, name)
 }
 
-/// Reads a profile.
-pub fn parse(text: &str, file: &str) -> Result<Profile> {
-    let parsed: File = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(0, |span| {
-            1 + text.get(..span.start).unwrap_or("").matches('\n').count()
-        });
-        Error::input(file, line, format!("not a profile: {}", error.message()))
-    })?;
-    let unknown = parsed
-        .sections
-        .keys()
-        .find(|name| SECTIONS.iter().all(|(known, _)| known != name));
-    if let Some(section) = unknown {
-        let names: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).collect();
-        let problem = format!(
-            "there is no section {section:?}: there are {}",
-            names.join(", ")
-        );
-        return Err(Error::input(file, line_of(text, section), problem));
-    }
-    let mut needs = Vec::new();
-    for (section, index) in SECTIONS {
-        let Some(names) = parsed.sections.get(section) else {
-            continue;
-        };
-        for (need, names) in [
-            (Need::Required, &names.required),
-            (Need::Clearable, &names.clearable),
-            (Need::Optional, &names.optional),
-        ] {
-            for name in names {
-                let item = find(index, name).ok_or_else(|| {
-                    let problem = format!("{name:?} is nothing that section {section} has");
-                    Error::input(file, line_of(text, name), problem)
-                })?;
-                needs.push((need, item));
-            }
-        }
-    }
-    Ok(Profile {
-        title: parsed.title.unwrap_or_else(|| file.into()),
-        needs,
-        model: None,
-    })
-}
-
-fn line_of(text: &str, part: &str) -> usize {
-    text.lines()
-        .position(|line| line.contains(part))
-        .map_or(0, |place| place + 1)
-}
-
-/// By the SDM's name or Linux's macro.
-fn find(index: u32, name: &str) -> Option<Item> {
-    let mut items = Item::all().filter(|item| item.msr().index == index);
-    items.find(|item| item.name().eq_ignore_ascii_case(name) || item.linux() == Some(name))
-}
-
 #[derive(Serialize)]
-struct Line {
+struct NeedRow {
     need: Need,
     msr: &'static str,
     name: &'static str,
@@ -170,12 +46,12 @@ struct Line {
     why: &'static str,
 }
 
-fn line(need: Need, item: &Item, known: &Known) -> Line {
+fn line(need: Need, item: &Item, known: &Known) -> NeedRow {
     let answer = match need {
         Need::Clearable => can_clear(item, known),
         Need::Required | Need::Optional => can_set(item, known),
     };
-    Line {
+    NeedRow {
         need,
         msr: item.msr().name,
         name: item.name(),
@@ -196,7 +72,7 @@ fn line(need: Need, item: &Item, known: &Known) -> Line {
 /// Prints what of a profile is missing; the status tells whether anything is that is
 /// required, or whether that is not known.
 pub fn run(profile: &Profile, known: &Known, form: &TableForm, out: &mut Output<'_>) -> Result<u8> {
-    let lines: Vec<Line> = profile
+    let lines: Vec<NeedRow> = profile
         .needs
         .iter()
         .map(|(need, item)| line(*need, item, known))
@@ -241,7 +117,7 @@ pub fn run(profile: &Profile, known: &Known, form: &TableForm, out: &mut Output<
             "It lacks {missing} of what is required, and {untold} are not told"
         )),
     };
-    let optional: Vec<&Line> = lines
+    let optional: Vec<&NeedRow> = lines
         .iter()
         .filter(|line| line.need == Need::Optional)
         .collect();
@@ -272,7 +148,7 @@ pub fn run(profile: &Profile, known: &Known, form: &TableForm, out: &mut Output<
     Ok(result)
 }
 
-fn print(line: &Line, out: &mut Output<'_>) -> Result<()> {
+fn print(line: &NeedRow, out: &mut Output<'_>) -> Result<()> {
     let word = match (line.there, line.need) {
         (Some(true), _) => return Ok(()),
         (None, _) => "unknown",

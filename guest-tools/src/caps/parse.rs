@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use vmx_caps::capabilities::State;
 use vmx_caps::parse::raw_line;
 use vmx_caps::tables::{entry, exit, feature_control, pin, primary, secondary, tertiary, MSRS};
 
@@ -129,7 +128,7 @@ fn rdmsr(line: &str) -> Option<u32> {
     words.next()?;
     let last = words.filter(|word| !word.starts_with('-')).last()?;
     hex(last)
-        .or_else(|| crate::args::number(last).ok().map(u64::from))
+        .or_else(|| crate::values::number(last).ok().map(u64::from))
         .and_then(|index| u32::try_from(index).ok())
 }
 
@@ -238,7 +237,7 @@ pub fn assignment(text: &str) -> std::result::Result<(u32, u64), String> {
     let (msr, value) = text.split_once('=').ok_or("not of the form 0x482=0x...")?;
     let index = match by_name(msr) {
         Some(index) => index,
-        None => crate::args::number(msr).map_err(|problem| format!("{msr}: {problem}"))?,
+        None => crate::values::number(msr).map_err(|problem| format!("{msr}: {problem}"))?,
     };
     if !MSRS.iter().any(|msr| msr.index == index) {
         return Err(format!("{msr} is no VMX capability MSR"));
@@ -247,11 +246,4 @@ pub fn assignment(text: &str) -> std::result::Result<(u32, u64), String> {
         "{value} is no hexadecimal number of 64 bits with 0x"
     ))?;
     Ok((index, value))
-}
-
-/// The state of an MSR in a log of ours; the same words as in the module's log.
-pub fn state(index: u32, words: &str) -> Option<State> {
-    let msr = MSRS.iter().find(|msr| msr.index == index)?;
-    let (_, state) = raw_line(&format!("msr {index:#x} {} {words}", msr.name))?;
-    Some(state)
 }

@@ -13,11 +13,11 @@ use crate::error::Result;
 use crate::output::Output;
 
 /// The names of an MSR's bits; the plain MSR stands for a pair.
-type Names = (u32, &'static [(u8, &'static str)]);
+type BitNames = (u32, &'static [(u8, &'static str)]);
 
 /// As of QEMU 10.0. A second name of one bit is left out: bit 41 of IA32_VMX_EPT_VPID_CAP is
 /// called as bit 25 is.
-const NAMES: [Names; 9] = [
+const NAMES: [BitNames; 9] = [
     (
         basic::MSR.index,
         &[
@@ -183,9 +183,10 @@ pub fn means_clear(item: &Item) -> bool {
 /// What a machine has of all that has a name, as far as it is told.
 fn features(known: &Known, name: fn(&Item) -> Option<String>) -> Vec<(String, bool)> {
     let told = |item: Item| {
-        let there = match means_clear(&item) {
-            true => can_clear(&item, known),
-            false => can_set(&item, known),
+        let there = if means_clear(&item) {
+            can_clear(&item, known)
+        } else {
+            can_set(&item, known)
         };
         match (name(&item)?, there) {
             (_, Err(Fact::Untold)) => None,
@@ -197,9 +198,12 @@ fn features(known: &Known, name: fn(&Item) -> Option<String>) -> Vec<(String, bo
 
 /// Prints QEMU's option for a CPU that has exactly these.
 pub fn option(known: &Known, out: &mut Output<'_>) -> Result<()> {
-    let on_or_off = |(name, there): (String, bool)| match there {
-        true => format!(",{name}=on"),
-        false => format!(",{name}=off"),
+    let on_or_off = |(name, there): (String, bool)| {
+        if there {
+            format!(",{name}=on")
+        } else {
+            format!(",{name}=off")
+        }
     };
     let list: String = features(known, name).into_iter().map(on_or_off).collect();
     writeln!(out, "-cpu host,vmx=on{list}")

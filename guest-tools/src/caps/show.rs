@@ -8,11 +8,11 @@ use vmx_caps::audit::audit;
 use vmx_caps::decode::{unnamed_bits, yes_no, Controls, Decoded};
 use vmx_caps::tables::{Section, SECTIONS};
 
-use crate::args::Form;
 use crate::caps::json::Caps;
 use crate::caps::known::{Fact, Item, Known};
 use crate::caps::kvm;
 use crate::error::Result;
+use crate::format::Form;
 use crate::output::Output;
 use crate::prometheus::Metrics;
 
@@ -103,9 +103,10 @@ fn of_section(
         let (Item::Field(_, field), Ok(said)) = (item, item.said_by(known)) else {
             continue;
         };
-        let bits = match field.low == field.high {
-            true => field.low.to_string(),
-            false => format!("{}:{}", field.high, field.low),
+        let bits = if field.low == field.high {
+            field.low.to_string()
+        } else {
+            format!("{}:{}", field.high, field.low)
         };
         writeln!(out, "  {bits:>5}  {}: {said}", field.name)?;
     }
@@ -124,7 +125,7 @@ fn name(decoded: &Decoded) -> String {
 }
 
 #[derive(Serialize)]
-struct Line {
+struct BitRow {
     msr: String,
     msr_name: &'static str,
     low: u8,
@@ -135,11 +136,11 @@ struct Line {
     value: Option<u64>,
 }
 
-fn lines(known: &Known) -> Vec<Line> {
+fn lines(known: &Known) -> Vec<BitRow> {
     let mut lines = Vec::new();
     for section in SECTIONS {
         if let Some(controls) = Controls::of(section, &known.caps) {
-            lines.extend(controls.iter().map(|decoded| Line {
+            lines.extend(controls.iter().map(|decoded| BitRow {
                 msr: format!("{:#x}", controls.source.index),
                 msr_name: controls.source.name,
                 low: decoded.bit,
@@ -157,7 +158,7 @@ fn lines(known: &Known) -> Vec<Line> {
             let Ok(value) = known.field(msr, field) else {
                 continue;
             };
-            lines.push(Line {
+            lines.push(BitRow {
                 msr: format!("{:#x}", msr.index),
                 msr_name: msr.name,
                 low: field.low,
@@ -177,7 +178,7 @@ fn prometheus(known: &Known, out: &mut Output<'_>) -> Result<()> {
     out.told(result)
 }
 
-fn metrics(lines: &[Line], metrics: &mut Metrics<'_>) -> io::Result<()> {
+fn metrics(lines: &[BitRow], metrics: &mut Metrics<'_>) -> io::Result<()> {
     metrics.begin(
         "vmxscope_vmx_control",
         "gauge",

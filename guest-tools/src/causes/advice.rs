@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::model::{Cause, Causes, Kind};
+use super::model::{Cause, CauseKind, Causes};
 use super::names;
 use super::ranges::Range;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ const RULES_NAME: &str = "causes/advice.toml";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct AdviceFile {
     rules: Vec<Rule>,
 }
 
@@ -27,7 +27,7 @@ pub struct Rule {
     /// Its name.
     pub id: String,
     #[serde(default)]
-    kinds: Vec<Kind>,
+    kinds: Vec<CauseKind>,
     #[serde(default)]
     keys: Vec<Keys>,
     #[serde(default)]
@@ -64,7 +64,7 @@ impl TryFrom<String> for Keys {
 ///
 /// The line of the table that is not understood; a test reads it.
 pub fn rules() -> Result<Vec<Rule>> {
-    let file: File = toml::from_str(RULES).map_err(|error| {
+    let file: AdviceFile = toml::from_str(RULES).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);
         let line = 1 + RULES.get(..start).unwrap_or("").matches('\n').count();
         Error::input(RULES_NAME, line, error.message())
@@ -157,7 +157,7 @@ impl Rule {
     }
 
     fn is_about(&self, cause: &Cause, causes: &Causes) -> bool {
-        if cause.kind == Kind::Reason {
+        if cause.kind == CauseKind::Reason {
             let symbol = cause.reason.map(|reason| causes.symbol(reason));
             return symbol.is_some_and(|symbol| self.reasons.contains(&symbol));
         }

@@ -9,7 +9,7 @@ use exit_stats::abi;
 use exit_stats::reader::causes::Entry;
 use exit_stats::reason::Vendor;
 
-use super::model::{Cause, Causes, Kind, Source, FORMAT};
+use super::model::{Cause, CauseKind, Causes, Source, FORMAT};
 use crate::child::Events;
 use crate::error::{status, Error, Result};
 use crate::guest::causes::Snapshot;
@@ -115,7 +115,7 @@ fn causes_of(
     let reasons = counts.iter().filter(|(_, exits)| *exits != 0);
     let reasons = reasons.map(|(reason, exits)| Cause {
         reason: Some(*reason),
-        ..Cause::counted(Kind::Reason, None, *exits)
+        ..Cause::counted(CauseKind::Reason, None, *exits)
     });
     let reasons = sorted(reasons.collect());
     let keyed = all.iter().filter(|cause| cause.key.is_some());
@@ -126,7 +126,7 @@ fn causes_of(
     }));
     let placed = all.iter().filter(|cause| cause.rip.is_some());
     let places = joined(placed.map(|cause| Cause {
-        kind: Kind::Reason,
+        kind: CauseKind::Reason,
         key: None,
         ..cause.clone()
     }));
@@ -170,9 +170,10 @@ fn joined(causes: impl Iterator<Item = Cause>) -> Vec<Cause> {
 fn cause(vendor: Vendor, entry: &Entry) -> Cause {
     let reason = entry.cause.id as u32;
     let has = |flag| entry.cause.id & flag != 0;
-    let (kind, key) = match has(abi::CAUSE_HAS_KEY) {
-        true => kind(vendor, reason, entry.cause.key),
-        false => (Kind::Reason, None),
+    let (kind, key) = if has(abi::CAUSE_HAS_KEY) {
+        kind(vendor, reason, entry.cause.key)
+    } else {
+        (CauseKind::Reason, None)
     };
     let rip = has(abi::CAUSE_HAS_RIP).then_some(entry.cause.rip);
     Cause {
@@ -188,32 +189,33 @@ fn cause(vendor: Vendor, entry: &Entry) -> Cause {
 }
 
 /// What a key is, by the reason, and the key as it is shown.
-fn kind(vendor: Vendor, reason: u32, key: u64) -> (Kind, Option<u64>) {
+fn kind(vendor: Vendor, reason: u32, key: u64) -> (CauseKind, Option<u64>) {
     const WRITTEN: u64 = 1 << 32;
-    let port = match key & (1 << 24) {
-        0 => Kind::PortOut,
-        _ => Kind::PortIn,
+    let port = if key & (1 << 24) == 0 {
+        CauseKind::PortOut
+    } else {
+        CauseKind::PortIn
     };
     let kind = match (vendor, reason) {
-        (Vendor::Vmx, 31 | 84) => Kind::MsrRead,
-        (Vendor::Vmx, 32 | 85) => Kind::MsrWrite,
-        (Vendor::Svm, 0x7c) if key & WRITTEN != 0 => Kind::MsrWrite,
-        (Vendor::Svm, 0x7c) => Kind::MsrRead,
+        (Vendor::Vmx, 31 | 84) => CauseKind::MsrRead,
+        (Vendor::Vmx, 32 | 85) => CauseKind::MsrWrite,
+        (Vendor::Svm, 0x7c) if key & WRITTEN != 0 => CauseKind::MsrWrite,
+        (Vendor::Svm, 0x7c) => CauseKind::MsrRead,
         (Vendor::Vmx, 30) | (Vendor::Svm, 0x7b) => port,
-        (Vendor::Vmx, 48) | (Vendor::Svm, 0x400) => Kind::Page,
-        (Vendor::Vmx, 44 | 49) => Kind::Mmio,
-        (Vendor::Vmx, 10) | (Vendor::Svm, 0x72) => Kind::Cpuid,
-        (Vendor::Vmx, 18) | (Vendor::Svm, 0x81) => Kind::Hypercall,
-        (Vendor::Vmx, 28) | (Vendor::Svm, 0..=0x1f | 0x65) => Kind::ControlRegister,
-        (Vendor::Vmx, 29) | (Vendor::Svm, 0x20..=0x3f) => Kind::DebugRegister,
-        (Vendor::Vmx, 0) | (Vendor::Svm, 0x40..=0x5f) => Kind::Exception,
-        (Vendor::Vmx, 56) | (Vendor::Svm, 0x402) => Kind::ApicWrite,
-        _ => return (Kind::Reason, None),
+        (Vendor::Vmx, 48) | (Vendor::Svm, 0x400) => CauseKind::Page,
+        (Vendor::Vmx, 44 | 49) => CauseKind::Mmio,
+        (Vendor::Vmx, 10) | (Vendor::Svm, 0x72) => CauseKind::Cpuid,
+        (Vendor::Vmx, 18) | (Vendor::Svm, 0x81) => CauseKind::Hypercall,
+        (Vendor::Vmx, 28) | (Vendor::Svm, 0..=0x1f | 0x65) => CauseKind::ControlRegister,
+        (Vendor::Vmx, 29) | (Vendor::Svm, 0x20..=0x3f) => CauseKind::DebugRegister,
+        (Vendor::Vmx, 0) | (Vendor::Svm, 0x40..=0x5f) => CauseKind::Exception,
+        (Vendor::Vmx, 56) | (Vendor::Svm, 0x402) => CauseKind::ApicWrite,
+        _ => return (CauseKind::Reason, None),
     };
     let key = match kind {
-        Kind::MsrRead | Kind::MsrWrite => key & !WRITTEN,
+        CauseKind::MsrRead | CauseKind::MsrWrite => key & !WRITTEN,
         // Bit 25 tells a string instruction.
-        Kind::PortIn | Kind::PortOut => key & 0x1ff_ffff,
+        CauseKind::PortIn | CauseKind::PortOut => key & 0x1ff_ffff,
         _ => key,
     };
     (kind, Some(key))

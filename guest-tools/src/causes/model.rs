@@ -14,7 +14,7 @@ pub const FORMAT: &str = "vmxscope-causes-1";
 /// What a cause is about; it decides what the key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum CauseKind {
     /// Only the exit reason is known; no key.
     Reason,
     /// The key is the MSR.
@@ -56,11 +56,11 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     /// What it is about.
-    pub kind: Kind,
+    pub kind: CauseKind,
     /// The exit reason. `None` if several can have this cause and nobody said which it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<u32>,
-    /// See [`Kind`].
+    /// See [`CauseKind`].
     #[serde(default, skip_serializing_if = "Option::is_none", with = "hexadecimal")]
     pub key: Option<u64>,
     /// Where the guest's code was: its instruction pointer.
@@ -81,7 +81,7 @@ pub struct Cause {
 
 impl Cause {
     /// A cause of which only the number of exits is known, exactly.
-    pub fn counted(kind: Kind, key: Option<u64>, exits: u64) -> Self {
+    pub fn counted(kind: CauseKind, key: Option<u64>, exits: u64) -> Self {
         Self {
             kind,
             reason: None,

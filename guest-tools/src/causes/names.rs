@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::model::{Cause, Causes, Kind};
+use super::model::{Cause, CauseKind, Causes};
 use super::ranges::Ranges;
 use super::symbols::Symbols;
 use crate::args::GuestFiles;
@@ -100,23 +100,25 @@ impl Names {
         let key = cause.key?;
         let own = |text: Option<&str>| text.map(String::from);
         match cause.kind {
-            Kind::Reason => None,
-            Kind::MsrRead | Kind::MsrWrite => self.msr(key),
-            Kind::PortIn | Kind::PortOut => {
+            CauseKind::Reason => None,
+            CauseKind::MsrRead | CauseKind::MsrWrite => self.msr(key),
+            CauseKind::PortIn | CauseKind::PortOut => {
                 let port = port(key);
                 own(self.ioports.name(port).or(self.ports.name(port)))
             }
-            Kind::Mmio | Kind::MmioRead | Kind::MmioWrite | Kind::Ioeventfd => self.address(key),
-            Kind::Page => self.address(key & !0xfff),
-            Kind::Cpuid => None,
-            Kind::Hypercall => own(self.hypercalls.name(key)),
-            Kind::HypervHypercall => own(self.hyperv.name(key)),
-            Kind::ApicWrite => own(self.apic.name(key)),
-            Kind::ControlRegister | Kind::DebugRegister | Kind::Exception => {
+            CauseKind::Mmio | CauseKind::MmioRead | CauseKind::MmioWrite | CauseKind::Ioeventfd => {
+                self.address(key)
+            }
+            CauseKind::Page => self.address(key & !0xfff),
+            CauseKind::Cpuid => None,
+            CauseKind::Hypercall => own(self.hypercalls.name(key)),
+            CauseKind::HypervHypercall => own(self.hyperv.name(key)),
+            CauseKind::ApicWrite => own(self.apic.name(key)),
+            CauseKind::ControlRegister | CauseKind::DebugRegister | CauseKind::Exception => {
                 own(match cause.kind {
-                    Kind::Exception => exception(key),
-                    Kind::ControlRegister if key >> 8 == 2 => Some("CLTS"),
-                    Kind::ControlRegister if key >> 8 == 3 => Some("LMSW"),
+                    CauseKind::Exception => exception(key),
+                    CauseKind::ControlRegister if key >> 8 == 2 => Some("CLTS"),
+                    CauseKind::ControlRegister if key >> 8 == 3 => Some("LMSW"),
                     _ => None,
                 })
             }
@@ -153,25 +155,25 @@ impl Names {
 }
 
 /// `IN`, `WRMSR`: what was done.
-pub fn action(kind: Kind) -> &'static str {
+pub fn action(kind: CauseKind) -> &'static str {
     match kind {
-        Kind::Reason => "exit",
-        Kind::MsrRead => "RDMSR",
-        Kind::MsrWrite => "WRMSR",
-        Kind::PortIn => "IN",
-        Kind::PortOut => "OUT",
-        Kind::Mmio => "MMIO",
-        Kind::MmioRead => "MMIO read",
-        Kind::MmioWrite => "MMIO write",
-        Kind::Ioeventfd => "ioeventfd",
-        Kind::Page => "page fault",
-        Kind::Cpuid => "CPUID",
-        Kind::Hypercall => "hypercall",
-        Kind::HypervHypercall => "Hyper-V hypercall",
-        Kind::ControlRegister => "MOV CR",
-        Kind::DebugRegister => "MOV DR",
-        Kind::ApicWrite => "APIC write",
-        Kind::Exception => "exception",
+        CauseKind::Reason => "exit",
+        CauseKind::MsrRead => "RDMSR",
+        CauseKind::MsrWrite => "WRMSR",
+        CauseKind::PortIn => "IN",
+        CauseKind::PortOut => "OUT",
+        CauseKind::Mmio => "MMIO",
+        CauseKind::MmioRead => "MMIO read",
+        CauseKind::MmioWrite => "MMIO write",
+        CauseKind::Ioeventfd => "ioeventfd",
+        CauseKind::Page => "page fault",
+        CauseKind::Cpuid => "CPUID",
+        CauseKind::Hypercall => "hypercall",
+        CauseKind::HypervHypercall => "Hyper-V hypercall",
+        CauseKind::ControlRegister => "MOV CR",
+        CauseKind::DebugRegister => "MOV DR",
+        CauseKind::ApicWrite => "APIC write",
+        CauseKind::Exception => "exception",
     }
 }
 
@@ -187,8 +189,8 @@ pub fn key(cause: &Cause) -> String {
     };
     let to = |key: u64| ["to", "from", "in", "in"][((key >> 8) & 3) as usize];
     match cause.kind {
-        Kind::PortIn | Kind::PortOut => format!("{:#x}{}", port(key), size(key)),
-        Kind::Page => {
+        CauseKind::PortIn | CauseKind::PortOut => format!("{:#x}{}", port(key), size(key)),
+        CauseKind::Page => {
             let access = match key & 7 {
                 access if access & 2 != 0 => "write",
                 access if access & 4 != 0 => "fetch",
@@ -196,13 +198,13 @@ pub fn key(cause: &Cause) -> String {
             };
             format!("{:#x}, {access}", key & !0xfff)
         }
-        Kind::Cpuid => match (key as u32, key >> 32) {
+        CauseKind::Cpuid => match (key as u32, key >> 32) {
             (leaf, 0) => format!("{leaf:#x}"),
             (leaf, subleaf) => format!("{leaf:#x}, subleaf {subleaf:#x}"),
         },
-        Kind::ControlRegister => format!("{} CR{}", to(key), key & 0xff),
-        Kind::DebugRegister => format!("{} DR{}", to(key), key & 0xff),
-        Kind::Hypercall | Kind::Exception => key.to_string(),
+        CauseKind::ControlRegister => format!("{} CR{}", to(key), key & 0xff),
+        CauseKind::DebugRegister => format!("{} DR{}", to(key), key & 0xff),
+        CauseKind::Hypercall | CauseKind::Exception => key.to_string(),
         _ => format!("{key:#x}"),
     }
 }
@@ -211,10 +213,10 @@ pub fn key(cause: &Cause) -> String {
 pub fn subject(cause: &Cause) -> Option<u64> {
     let key = cause.key?;
     Some(match cause.kind {
-        Kind::PortIn | Kind::PortOut => port(key),
-        Kind::Page => key & !0xfff,
-        Kind::Cpuid => key & 0xffff_ffff,
-        Kind::ControlRegister | Kind::DebugRegister => key & 0xff,
+        CauseKind::PortIn | CauseKind::PortOut => port(key),
+        CauseKind::Page => key & !0xfff,
+        CauseKind::Cpuid => key & 0xffff_ffff,
+        CauseKind::ControlRegister | CauseKind::DebugRegister => key & 0xff,
         _ => key,
     })
 }
@@ -237,22 +239,22 @@ fn exception(vector: u64) -> Option<&'static str> {
 pub fn noun(cause: &Cause, causes: &Causes) -> String {
     let key = subject(cause).unwrap_or_default();
     match cause.kind {
-        Kind::Reason => match cause.reason {
+        CauseKind::Reason => match cause.reason {
             Some(reason) => causes.symbol(reason),
             None => "exits".into(),
         },
-        Kind::MsrRead | Kind::MsrWrite => format!("MSR {key:#x}"),
-        Kind::PortIn | Kind::PortOut => format!("port {key:#x}"),
-        Kind::Mmio | Kind::MmioRead | Kind::MmioWrite | Kind::Ioeventfd => {
+        CauseKind::MsrRead | CauseKind::MsrWrite => format!("MSR {key:#x}"),
+        CauseKind::PortIn | CauseKind::PortOut => format!("port {key:#x}"),
+        CauseKind::Mmio | CauseKind::MmioRead | CauseKind::MmioWrite | CauseKind::Ioeventfd => {
             format!("address {key:#x}")
         }
-        Kind::Page => format!("page {key:#x}"),
-        Kind::Cpuid => format!("CPUID leaf {key:#x}"),
-        Kind::Hypercall => format!("hypercall {key}"),
-        Kind::HypervHypercall => format!("Hyper-V hypercall {key:#x}"),
-        Kind::ControlRegister => format!("CR{key}"),
-        Kind::DebugRegister => format!("DR{key}"),
-        Kind::ApicWrite => format!("APIC register {key:#x}"),
-        Kind::Exception => format!("exception {key}"),
+        CauseKind::Page => format!("page {key:#x}"),
+        CauseKind::Cpuid => format!("CPUID leaf {key:#x}"),
+        CauseKind::Hypercall => format!("hypercall {key}"),
+        CauseKind::HypervHypercall => format!("Hyper-V hypercall {key:#x}"),
+        CauseKind::ControlRegister => format!("CR{key}"),
+        CauseKind::DebugRegister => format!("DR{key}"),
+        CauseKind::ApicWrite => format!("APIC register {key:#x}"),
+        CauseKind::Exception => format!("exception {key}"),
     }
 }

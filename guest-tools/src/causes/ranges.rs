@@ -81,12 +81,11 @@ impl Ranges {
             };
             ranges.push(parsed.ok_or_else(problem)?);
         }
-        match ranges.iter().all(|(range, _)| range.last == 0) {
-            true => {
-                let problem = "there are no addresses in it: the kernel shows them to root only";
-                Err(Error::input(file, 0, problem))
-            }
-            false => Ok(Self(ranges)),
+        if ranges.iter().all(|(range, _)| range.last == 0) {
+            let problem = "there are no addresses in it: the kernel shows them to root only";
+            Err(Error::input(file, 0, problem))
+        } else {
+            Ok(Self(ranges))
         }
     }
 

@@ -7,7 +7,7 @@ use exit_stats::reason::Vendor;
 use serde::Serialize;
 
 use super::advice::{that_applies, Advice};
-use super::model::{Cause, Causes, Kind, Source};
+use super::model::{Cause, CauseKind, Causes, Source};
 use super::names::{action, key, Names};
 use crate::error::Result;
 use crate::output::Output;
@@ -86,9 +86,10 @@ pub fn tables(causes: &Causes, top: usize, names: &Names, out: &mut Output<'_>) 
 }
 
 fn left_out(rows: usize, top: usize, what: &str, out: &mut Output<'_>) -> Result<()> {
-    match rows > top {
-        true => writeln!(out, "{top} of {} {what} are shown.", grouped(rows as u64)),
-        false => Ok(()),
+    if rows > top {
+        writeln!(out, "{top} of {} {what} are shown.", grouped(rows as u64))
+    } else {
+        Ok(())
     }
 }
 
@@ -149,9 +150,10 @@ fn kept(causes: &Causes) -> String {
 
 fn rate(causes: &Causes, exits: u64) -> String {
     let rate = causes.rate(exits);
-    match rate < 9.95 {
-        true => format!("{rate:.1}"),
-        false => grouped(rate.round() as u64),
+    if rate < 9.95 {
+        format!("{rate:.1}")
+    } else {
+        grouped(rate.round() as u64)
     }
 }
 
@@ -159,7 +161,7 @@ fn rate(causes: &Causes, exits: u64) -> String {
 struct WithAdvice<'a> {
     #[serde(flatten)]
     causes: &'a Causes,
-    names: Vec<Line<'a>>,
+    names: Vec<CauseRow<'a>>,
     advice: Vec<Advice>,
 }
 
@@ -175,9 +177,9 @@ pub fn json(causes: &Causes, names: &Names, out: &mut Output<'_>) -> Result<()> 
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct CauseRow<'a> {
     table: &'a str,
-    kind: Kind,
+    kind: CauseKind,
     reason: Option<String>,
     key: Option<String>,
     rip: Option<String>,
@@ -186,14 +188,14 @@ struct Line<'a> {
     per_second: f64,
 }
 
-fn lines<'a>(causes: &'a Causes, names: &'a Names) -> impl Iterator<Item = Line<'a>> {
+fn lines<'a>(causes: &'a Causes, names: &'a Names) -> impl Iterator<Item = CauseRow<'a>> {
     let tables = [
         ("reasons", &causes.reasons),
         ("causes", &causes.causes),
         ("places", &causes.places),
     ];
     tables.into_iter().flat_map(move |(table, rows)| {
-        rows.iter().map(move |cause| Line {
+        rows.iter().map(move |cause| CauseRow {
             table,
             kind: cause.kind,
             reason: cause.reason.map(|reason| causes.symbol(reason)),
@@ -219,7 +221,7 @@ pub fn csv(causes: &Causes, names: &Names, out: &mut Output<'_>) -> Result<()> {
 pub fn prometheus(causes: &Causes, top: usize, names: &Names, out: &mut Output<'_>) -> Result<()> {
     reasons_prometheus(causes, out)?;
     let mut samples = Vec::new();
-    let mut others = BTreeMap::<Kind, u64>::new();
+    let mut others = BTreeMap::<CauseKind, u64>::new();
     for (place, cause) in causes.causes.iter().enumerate() {
         if place < top {
             let name = names.of(cause).unwrap_or_default();
@@ -308,7 +310,7 @@ pub fn reasons(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
 }
 
 #[derive(Serialize)]
-struct ReasonLine {
+struct ReasonRow {
     reason: Option<u32>,
     symbol: String,
     exits: u64,
@@ -317,7 +319,7 @@ struct ReasonLine {
 
 /// Prints the exits by reason as comma-separated values.
 pub fn reasons_csv(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
-    out.csv(causes.reasons.iter().map(|cause| ReasonLine {
+    out.csv(causes.reasons.iter().map(|cause| ReasonRow {
         reason: cause.reason,
         symbol: causes.symbol(cause.reason.unwrap_or_default()),
         exits: cause.exits,

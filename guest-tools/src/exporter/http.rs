@@ -6,10 +6,9 @@ use std::thread;
 
 use tiny_http::{Header, Method, Request, Response, Server};
 
-use super::{complain, TICK};
 use crate::error::{Error, Result};
-use crate::output::Output;
-use crate::signals::{self, Signal};
+use crate::output::{complain, Output};
+use crate::signals::{self, Signal, TICK};
 
 /// What Prometheus calls its text format.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -32,9 +32,10 @@ pub(super) fn read<T: CpuidReader>(
         if before.exits != 0 {
             row.state = Some(Availability::Enabled);
             row.exits = ask(row.reason, abi::EXITS)?;
-            row.cycles = match row.exits == before.exits {
-                true => before.cycles,
-                false => ask(row.reason, abi::CYCLES)?,
+            row.cycles = if row.exits == before.exits {
+                before.cycles
+            } else {
+                ask(row.reason, abi::CYCLES)?
             };
         }
         view.reasons.push(row);

@@ -11,14 +11,14 @@ use crate::error::{Error, Result};
 use crate::view::{Bucket, Row, View};
 
 /// A line of a table, whose cells are found by the headings.
-pub(super) struct Line<'t> {
+pub(super) struct RawRow<'t> {
     file: &'t str,
     number: usize,
     head: &'t [&'t str],
     cells: Vec<&'t str>,
 }
 
-impl<'t> Line<'t> {
+impl<'t> RawRow<'t> {
     /// The cell below a heading; nothing if the line is too short.
     pub(super) fn cell(&self, column: &str) -> Result<&'t str> {
         let place = self.head.iter().position(|title| *title == column);
@@ -67,11 +67,11 @@ pub(super) fn lines<'t>(
     text: &'t str,
     head: &'t [&'t str],
     file: &'t str,
-) -> impl Iterator<Item = Line<'t>> {
+) -> impl Iterator<Item = RawRow<'t>> {
     text.lines()
         .enumerate()
         .skip(1)
-        .map(move |(place, line)| Line {
+        .map(move |(place, line)| RawRow {
             file,
             number: place + 1,
             head,

@@ -54,7 +54,7 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Vec<Vcpu>> {
         return Err(Error::input(file, 0, "the table is cut off"));
     }
     let head = table::head(text);
-    let vcpu = |line: table::Line<'_>| {
+    let vcpu = |line: table::RawRow<'_>| {
         Ok(Vcpu {
             number: line.number("vcpu")?,
             phase: harmless(line.cell("phase")?),

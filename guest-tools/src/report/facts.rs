@@ -243,9 +243,12 @@ pub fn change(first: (&Facts, u64), other: (&Facts, u64)) -> String {
         _ => (),
     }
     let by_rate = first.0.seconds > 0.0 && other.0.seconds > 0.0;
-    let figure = |(facts, exits): (&Facts, u64)| match by_rate {
-        true => exits as f64 / facts.seconds,
-        false => exits as f64,
+    let figure = |(facts, exits): (&Facts, u64)| {
+        if by_rate {
+            exits as f64 / facts.seconds
+        } else {
+            exits as f64
+        }
     };
     let times = figure(other) / figure(first);
     match times {

@@ -108,9 +108,10 @@ fn about(facts: &Facts) -> String {
 }
 
 fn single(facts: &Facts, named: bool) -> Markup {
-    let suffix = match named {
-        true => format!(": {}", facts.name),
-        false => String::new(),
+    let suffix = if named {
+        format!(": {}", facts.name)
+    } else {
+        String::new()
     };
     let view = &facts.added;
     let histograms = facts.most(|row| row.cycles).into_iter();

@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::model::{added, WANTED};
 use crate::args::StatArgs;
 use crate::child::{Event, Events};
 use crate::error::Result;
 use crate::output::Output;
 use crate::source::Source;
-use crate::stat::{added, WANTED};
 use crate::view::View;
 
 /// A reason in an interval.
 #[derive(Serialize)]
-struct Line<'a> {
+struct IntervalRow<'a> {
     /// From the start to the end of the interval.
     seconds: f64,
     /// The interval's length.
@@ -84,10 +84,10 @@ pub(super) fn run(
     Ok(status)
 }
 
-fn lines(added: &View, seconds: f64, interval: f64) -> Vec<Line<'_>> {
+fn lines(added: &View, seconds: f64, interval: f64) -> Vec<IntervalRow<'_>> {
     let rows = added.reasons.iter().filter(|row| !row.is_empty());
     let time = |cycles| (!added.counts_only).then_some(cycles);
-    rows.map(|row| Line {
+    rows.map(|row| IntervalRow {
         seconds,
         interval,
         vm: &added.vm,
@@ -109,7 +109,7 @@ fn lines(added: &View, seconds: f64, interval: f64) -> Vec<Line<'_>> {
 
 /// Prints lines, with a line of headings before the first.
 fn print(
-    lines: &[Line<'_>],
+    lines: &[IntervalRow<'_>],
     headed: &mut bool,
     args: &StatArgs,
     out: &mut Output<'_>,

@@ -7,8 +7,17 @@ use exit_stats::abi;
 use exit_stats::reason::Vendor;
 use serde::Serialize;
 
-use crate::args::Sort;
+use crate::error::{Error, Result};
+use crate::guest::Wanted;
+use crate::view::Sort;
 use crate::view::{Row, View};
+
+/// All figures but the histograms, which would take most of the exits.
+pub(super) const WANTED: Wanted = Wanted {
+    extras: true,
+    histograms: false,
+    states: false,
+};
 
 /// What happened in some time.
 #[derive(Debug, Clone, Serialize)]
@@ -38,7 +47,7 @@ pub(super) struct Stat {
 
 /// One reason, averaged over the runs.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Line {
+pub(super) struct NetRow {
     pub reason: u32,
     pub symbol: String,
     pub name: String,
@@ -145,7 +154,7 @@ impl Stat {
     }
 
     /// Averages one row of each period: a reason's, or the total's.
-    fn averaged(&self, number: u32) -> Line {
+    fn averaged(&self, number: u32) -> NetRow {
         let row = |period: &Period| match number {
             abi::TOTAL => Some(period.added.total.clone()),
             _ => period.added.row(number).cloned(),
@@ -166,7 +175,7 @@ impl Stat {
         });
         let net = (exits - mean_own - idle).max(0.0);
         let named = Row::named(self.vendor(), number);
-        Line {
+        NetRow {
             reason: number,
             symbol: named.symbol.into(),
             name: named.name.into(),
@@ -191,7 +200,7 @@ impl Stat {
     }
 
     /// A line for every reason that occurred, in this order.
-    pub(super) fn lines(&self, sort: Sort) -> Vec<Line> {
+    pub(super) fn lines(&self, sort: Sort) -> Vec<NetRow> {
         let rows = self.runs.iter().flat_map(|run| &run.added.reasons);
         let mut numbers: Vec<u32> = rows
             .filter(|row| !row.is_empty())
@@ -199,8 +208,8 @@ impl Stat {
             .collect();
         numbers.sort_unstable();
         numbers.dedup();
-        let mut lines: Vec<Line> = numbers.into_iter().map(|n| self.averaged(n)).collect();
-        let key = |line: &Line| match sort {
+        let mut lines: Vec<NetRow> = numbers.into_iter().map(|n| self.averaged(n)).collect();
+        let key = |line: &NetRow| match sort {
             Sort::Time => line.net_cycles,
             Sort::Count => line.net,
             Sort::Number => 0.0,
@@ -210,14 +219,14 @@ impl Stat {
     }
 
     /// The total of these lines, which are all.
-    pub(super) fn total(&self, lines: &[Line]) -> Line {
+    pub(super) fn total(&self, lines: &[NetRow]) -> NetRow {
         let mut total = self.averaged(abi::TOTAL);
         total.net_cycles = lines.iter().map(|line| line.net_cycles).sum();
         total.timed(self)
     }
 }
 
-impl Line {
+impl NetRow {
     fn timed(mut self, stat: &Stat) -> Self {
         let view = stat.runs.first().map(|run| &run.added);
         self.net_seconds = view
@@ -225,4 +234,15 @@ impl Line {
             .map(|view| self.net_cycles / (f64::from(view.tsc_khz) * 1e3));
         self
     }
+}
+
+/// What was added from one view to a later one.
+pub(super) fn added(after: &View, before: &View) -> Result<View> {
+    after.since(before).ok_or_else(|| {
+        Error::Unstable(
+            "the host's counters started anew meanwhile: the VM was moved to another host, or \
+             made again there"
+                .into(),
+        )
+    })
 }

@@ -6,7 +6,7 @@ use std::io;
 use exit_stats::abi;
 use serde::Serialize;
 
-use super::model::{deviation, Line, Spread, Stat};
+use super::model::{deviation, NetRow, Spread, Stat};
 use crate::args::StatArgs;
 use crate::error::Result;
 use crate::output::Output;
@@ -20,7 +20,7 @@ struct Whole<'a> {
     stat: &'a Stat,
     elapsed: Spread,
     net_exits: Spread,
-    average: Vec<Line>,
+    average: Vec<NetRow>,
 }
 
 /// One of several commands.
@@ -73,8 +73,8 @@ fn whole<'a>(stat: &'a Stat, args: &StatArgs) -> Whole<'a> {
     }
 }
 
-fn prometheus(lines: &[Line], metrics: &mut Metrics<'_>) -> io::Result<()> {
-    type Value = fn(&Line) -> Option<f64>;
+fn prometheus(lines: &[NetRow], metrics: &mut Metrics<'_>) -> io::Result<()> {
+    type Value = fn(&NetRow) -> Option<f64>;
     let all: [(&str, &str, Value); 3] = [
         (
             "vmxscope_command_exits",
@@ -180,7 +180,7 @@ const COLUMNS: [Column; 10] = [
     figures("userspace", 5),
 ];
 
-fn text(stat: &Stat, lines: &[Line], total: &Line, out: &mut Output<'_>) -> Result<()> {
+fn text(stat: &Stat, lines: &[NetRow], total: &NetRow, out: &mut Output<'_>) -> Result<()> {
     let title = match stat.command.as_slice() {
         [] => "VM exits meanwhile".into(),
         words => format!("VM exits while it ran: {}", words.join(" ")),
@@ -208,7 +208,7 @@ fn text(stat: &Stat, lines: &[Line], total: &Line, out: &mut Output<'_>) -> Resu
     notes(stat, total, out)
 }
 
-fn cells(stat: &Stat, line: &Line) -> Vec<String> {
+fn cells(stat: &Stat, line: &NetRow) -> Vec<String> {
     let clock = |cycles: f64| {
         let view = stat.runs.first().map(|run| &run.added);
         let ns = view.and_then(|view| view.nanoseconds(cycles.round() as u64));
@@ -237,7 +237,7 @@ fn cells(stat: &Stat, line: &Line) -> Vec<String> {
     ]
 }
 
-fn notes(stat: &Stat, total: &Line, out: &mut Output<'_>) -> Result<()> {
+fn notes(stat: &Stat, total: &NetRow, out: &mut Output<'_>) -> Result<()> {
     let seconds = stat.seconds();
     let elapsed = time(seconds * 1e9);
     match stat.runs.len() {

@@ -10,19 +10,33 @@ use std::fs;
 use std::path::Path;
 
 use super::instance::Instance;
-use super::What;
 use crate::causes::model::Causes;
 use crate::error::{Error, Result};
 pub use convert::of_hists;
 use tables::{Table, REASONS, TABLES};
 
-/// Begins to count.
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// How many exits each reason has.
+    Reasons,
+    /// The same, and their causes and places.
+    Causes,
+}
+
+/// Begins to count. The kernel takes its time to make a table, and longer for a larger one, so
+/// none counts before all are there.
 ///
 /// # Errors
 ///
 /// The system's, with what the kernel says of the trigger.
 pub fn begin(instance: &Instance, what: What) -> Result<()> {
-    tables(instance, what).try_for_each(|table| instance.trigger(table.event, &table.trigger("")))
+    let set = |then| {
+        tables(instance, what)
+            .try_for_each(|table| instance.trigger(table.event, &table.trigger(then)))
+    };
+    set(":pause")?;
+    set(":continue")
 }
 
 /// Ends it.

@@ -4,12 +4,47 @@
 use std::borrow::Cow;
 use std::ffi::CStr;
 
+use clap::ValueEnum;
+use exit_stats::abi::State;
 use exit_stats::reader::{Figures, Times};
 use exit_stats::reason::Vendor;
 use serde::{Deserialize, Serialize};
 
-use super::Availability;
 use crate::text;
+
+/// Whether a reason can occur.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Availability {
+    /// It can.
+    Enabled,
+    /// It cannot, in this VM.
+    NotEnabled,
+    /// Nobody said.
+    Unknown,
+}
+
+impl From<State> for Availability {
+    fn from(state: State) -> Self {
+        match state {
+            State::Enabled => Self::Enabled,
+            State::NotEnabled => Self::NotEnabled,
+            State::Undefined => Self::Unknown,
+        }
+    }
+}
+
+/// By what a table is sorted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// Handling time, the dearest reason first
+    #[default]
+    Time,
+    /// Exits, the most frequent reason first
+    Count,
+    /// The SDM's number
+    Number,
+}
 
 /// One bucket of a histogram: exits whose handling took `[2^log2, 2^(log2+1))`
 /// cycles.

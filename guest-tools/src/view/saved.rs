@@ -13,9 +13,10 @@ impl View {
         let problem = |error: serde_json::Error| {
             Error::input(file, error.line(), format!("not a saved view: {error}"))
         };
-        let views: Vec<Self> = match text.trim_start().starts_with('[') {
-            true => serde_json::from_str(text).map_err(problem)?,
-            false => vec![serde_json::from_str(text).map_err(problem)?],
+        let views: Vec<Self> = if text.trim_start().starts_with('[') {
+            serde_json::from_str(text).map_err(problem)?
+        } else {
+            vec![serde_json::from_str(text).map_err(problem)?]
         };
         if views.is_empty() {
             return Err(Error::input(file, 0, "there is no view in it"));

@@ -15,9 +15,12 @@ pub(super) fn grid(
     widths: &[usize],
     shown: &[usize],
 ) -> Table<'static> {
-    let aligned = |place: usize, text: String| match columns[place].left {
-        true => Line::from(text),
-        false => Line::from(text).right_aligned(),
+    let aligned = |place: usize, text: String| {
+        if columns[place].left {
+            Line::from(text)
+        } else {
+            Line::from(text).right_aligned()
+        }
     };
     let line = |text: &dyn Fn(usize) -> String| {
         let cells = shown.iter().map(|&place| aligned(place, text(place)));

@@ -5,9 +5,9 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::args::Sort;
 use crate::baseline::{Baseline, Off};
 use crate::host::Vcpu;
+use crate::view::Sort;
 use crate::view::{Row, View};
 use crate::watch::Vcpus;
 
@@ -47,7 +47,7 @@ pub struct Model {
 
 /// One row of the screen.
 #[derive(Debug, Clone)]
-pub struct Line {
+pub struct Entry {
     /// What was added since the base.
     pub row: Row,
     /// Exits a second in the last interval.
@@ -122,7 +122,7 @@ impl Model {
     }
 
     /// The rows to show, in order.
-    pub fn lines(&self) -> Vec<Line> {
+    pub fn lines(&self) -> Vec<Entry> {
         let added = self.added();
         let filter = self.filter.to_lowercase();
         let fits = |row: &&Row| {
@@ -134,7 +134,7 @@ impl Model {
             .zip(self.step.as_ref())
             .and_then(|(baseline, (view, seconds))| baseline.compare(view, Some(*seconds)))
             .unwrap_or_default();
-        let mut lines: Vec<(u64, Line)> = added
+        let mut lines: Vec<(u64, Entry)> = added
             .reasons
             .iter()
             .filter(|row| !row.is_empty())
@@ -148,7 +148,7 @@ impl Model {
                     Some((key, last.exits as f64 / seconds, key as f64 / all as f64))
                 });
                 let (key, rate, share) = last.unwrap_or_default();
-                let line = Line {
+                let line = Entry {
                     row: row.clone(),
                     rate,
                     share,
@@ -177,7 +177,7 @@ impl Model {
     }
 
     /// The row that is marked: the first unless one was chosen.
-    pub fn chosen(&self, lines: &[Line]) -> usize {
+    pub fn chosen(&self, lines: &[Entry]) -> usize {
         let place = lines
             .iter()
             .position(|line| Some(line.row.reason) == self.chosen);

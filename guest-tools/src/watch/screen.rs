@@ -8,12 +8,12 @@ use ratatui::widgets::{Block, Cell};
 use ratatui::widgets::{Clear, Paragraph, Row, Sparkline, Table, TableState};
 use ratatui::Frame;
 
-use crate::args::Sort;
 use crate::table::{self, figures, words, Column};
 use crate::units::{grouped, percent, time};
-use crate::view::{Bucket, Kind};
+use crate::view::Sort;
+use crate::view::{Bucket, Scope};
 use crate::watch::keys::HELP;
-use crate::watch::model::{Line as Reason, Model};
+use crate::watch::model::{Entry, Model};
 
 /// Rows of the histogram, at most, and the least height at which it is shown.
 const HISTOGRAM: u16 = 10;
@@ -31,9 +31,10 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
     let area = frame.area();
     let lines = model.lines();
     let chosen = model.chosen(&lines);
-    let buckets = match model.shows_vcpus() {
-        true => Vec::new(),
-        false => buckets(model, &lines, chosen),
+    let buckets = if model.shows_vcpus() {
+        Vec::new()
+    } else {
+        buckets(model, &lines, chosen)
     };
     let below = match area.height {
         TALL.. if !buckets.is_empty() => buckets.len() as u16 + 1,
@@ -94,7 +95,7 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, model: &Model) {
         ));
     }
     let mut second = format!("{} exits counted", grouped(model.added().total.exits));
-    if let Some(counter) = view.counted_by.filter(|_| view.kind != Kind::Guest) {
+    if let Some(counter) = view.counted_by.filter(|_| view.kind != Scope::Guest) {
         second += &format!(" by {counter}");
     }
     if model.own_rate() > 0.0 {
@@ -138,7 +139,7 @@ fn columns(sort: Sort, baseline: bool) -> Vec<Column> {
     columns
 }
 
-fn cells(model: &Model, line: &Reason) -> Vec<String> {
+fn cells(model: &Model, line: &Entry) -> Vec<String> {
     let (row, view) = (&line.row, model.now());
     let clock = |cycles| view.nanoseconds(cycles).map_or_else(|| "-".into(), time);
     let mut cells = vec![
@@ -159,7 +160,7 @@ fn cells(model: &Model, line: &Reason) -> Vec<String> {
     cells
 }
 
-fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Reason], chosen: usize) {
+fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Entry], chosen: usize) {
     let columns = columns(model.sort(), model.baseline().is_some());
     let rows: Vec<Vec<String>> = lines.iter().map(|line| cells(model, line)).collect();
     let room = usize::from(area.width);
@@ -172,9 +173,12 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Reason]
     widths[NAME] = name.min(widths[NAME] + room.saturating_sub(taken.saturating_sub(table::GAP)));
     let taken: usize = shown.iter().map(|&place| widths[place] + table::GAP).sum();
     let bar_width = room.saturating_sub(taken).min(LONGEST_BAR);
-    let aligned = |place: usize, text: String| match columns[place].left {
-        true => Line::from(text),
-        false => Line::from(text).right_aligned(),
+    let aligned = |place: usize, text: String| {
+        if columns[place].left {
+            Line::from(text)
+        } else {
+            Line::from(text).right_aligned()
+        }
     };
     let cells = rows.iter().zip(lines).map(|(cells, line)| {
         let filled = (line.share * bar_width as f64).round() as usize;
@@ -210,7 +214,7 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, lines: &[Reason]
 }
 
 /// The buckets of the chosen reason that there is room for: those with the most.
-fn buckets(model: &Model, lines: &[Reason], chosen: usize) -> Vec<(Bucket, String)> {
+fn buckets(model: &Model, lines: &[Entry], chosen: usize) -> Vec<(Bucket, String)> {
     let Some(line) = lines.get(chosen) else {
         return Vec::new();
     };
@@ -239,7 +243,7 @@ fn buckets(model: &Model, lines: &[Reason], chosen: usize) -> Vec<(Bucket, Strin
 fn draw_histogram(
     frame: &mut Frame<'_>,
     area: Rect,
-    lines: &[Reason],
+    lines: &[Entry],
     chosen: usize,
     buckets: Vec<(Bucket, String)>,
 ) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 use vmxscope::caps::known::{Fact, Item, Known};
-use vmxscope::caps::{compare, need};
+use vmxscope::caps::{compare, profile};
 
 use crate::common::{failure, printed, run, Machine};
 use crate::{Files, COURSE, VIRTUALBOX};
@@ -120,11 +120,11 @@ fn a_complaint_is_explained_by_name() {
 
 #[test]
 fn every_name_in_the_profiles_is_one_of_the_tables() {
-    for (name, text) in need::BUILT_IN {
-        let profile = need::parse(text, name).unwrap_or_else(|error| panic!("{error}"));
+    for (name, text) in profile::BUILT_IN {
+        let profile = profile::parse(text, name).unwrap_or_else(|error| panic!("{error}"));
         assert!(profile.needs.len() > 10, "{name}");
     }
-    let error = |text| need::parse(text, "own.toml").err().unwrap().to_string();
+    let error = |text| profile::parse(text, "own.toml").err().unwrap().to_string();
     assert_eq!(
         error("[pin]\nrequired = [\n\"Nonsense\"]"),
         "own.toml:3: \"Nonsense\" is nothing that section pin has"
@@ -132,7 +132,7 @@ fn every_name_in_the_profiles_is_one_of_the_tables() {
     assert!(error("[pins]\nrequired = []").starts_with("own.toml:1: there is no section \"pins\""));
     assert!(error("\n[pin\n").starts_with("own.toml:2: not a profile"));
     // Linux's macros are names, too.
-    need::parse("[secondary]\noptional = [\"VMX_FEATURE_EPT\"]", "own.toml").unwrap();
+    profile::parse("[secondary]\noptional = [\"VMX_FEATURE_EPT\"]", "own.toml").unwrap();
 }
 
 proptest! {

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::{json, Value};
 use vmxscope::caps::known::{Item, Known};
-use vmxscope::caps::models::{self, Model};
-use vmxscope::caps::need::Need;
+use vmxscope::caps::models::{self, CpuModel};
+use vmxscope::caps::profile::Need;
 use vmxscope::caps::qemu;
 
 use crate::common::{failure, printed, run, Machine};
@@ -274,7 +274,7 @@ fn a_model_that_a_host_cannot_give_comes_with_the_option_that_it_can() {
 
 #[test]
 fn every_row_of_the_models_is_whole() {
-    for model in Model::all() {
+    for model in CpuModel::all() {
         assert_eq!(model.masks().count(), MSRS.len(), "{}", model.name);
         let bits: u32 = model.masks().map(|(_, mask)| mask.count_ones()).sum();
         let needs = model.profile().needs.len() as u32;

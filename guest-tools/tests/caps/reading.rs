@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 use vmx_caps::tables::{by_index, MSRS, SECTIONS};
 use vmxscope::caps::known::{Fact, Item, Known};
-use vmxscope::caps::{need, parse};
+use vmxscope::caps::{parse, profile};
 
 use crate::common::{failure, printed, Machine};
 use crate::{read, Files, COURSE, VIRTUALBOX};
@@ -249,7 +249,7 @@ proptest! {
     #[test]
     fn no_text_does_worse_than_an_error(text in any::<String>(), first in any::<Option<u32>>()) {
         let _ = parse::text(&text, "fuzz", first);
-        let _ = need::parse(&text, "fuzz");
+        let _ = profile::parse(&text, "fuzz");
         let _ = vmxscope::view::View::parse(&text, "fuzz");
     }
 

@@ -188,16 +188,15 @@ impl Machine {
         } = Selector::decode(ecx);
         let mut regs = Regs::default();
         let mut snapshot = self.snapshot.borrow_mut();
-        let set = match matches!(leaf, EXTENSION | CAUSES) && (of_snapshot || field == SNAPSHOT) {
-            false => Some(self.view()),
-            true => {
-                if self.memory && !of_snapshot {
-                    let taken = self.taken(snapshot.get_or_insert_with(Default::default));
-                    taken.clear();
-                    taken.add(self.view());
-                }
-                snapshot.as_ref().map(|set| self.taken(set))
+        let set = if !(matches!(leaf, EXTENSION | CAUSES) && (of_snapshot || field == SNAPSHOT)) {
+            Some(self.view())
+        } else {
+            if self.memory && !of_snapshot {
+                let taken = self.taken(snapshot.get_or_insert_with(Default::default));
+                taken.clear();
+                taken.add(self.view());
             }
+            snapshot.as_ref().map(|set| self.taken(set))
         };
         answer(config, leaf, ecx, set, &mut regs).then_some(regs)
     }

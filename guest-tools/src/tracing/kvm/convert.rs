@@ -9,7 +9,7 @@ use super::tables::{
     Table, EXCEPTIONS, HYPERCALLS, HYPERV, IOEVENTFDS, LEAVES, MMIO, MSRS, PAGES, PLACES, PORTS,
     REASONS, REGISTERS, SUBLEAVES, TABLES,
 };
-use crate::causes::model::{Cause, Causes, Kind, Source, FORMAT};
+use crate::causes::model::{Cause, CauseKind, Causes, Source, FORMAT};
 use crate::error::Result;
 use crate::tracing::hist::{self, Hist};
 
@@ -52,19 +52,16 @@ impl Found {
 
     fn causes(self, seconds: f64) -> Causes {
         let is_svm = self.entries(&REASONS).any(|(keys, _)| keys[0] == 2);
-        let vendor = match is_svm {
-            true => Vendor::Svm,
-            false => Vendor::Vmx,
-        };
+        let vendor = if is_svm { Vendor::Svm } else { Vendor::Vmx };
         let number = |full| reason(vendor, full);
         let mut reasons = Sums::default();
         for (keys, exits) in self.entries(&REASONS) {
-            reasons.add(Kind::Reason, Some(number(keys[1])), None, None, exits);
+            reasons.add(CauseKind::Reason, Some(number(keys[1])), None, None, exits);
         }
         let mut places = Sums::default();
         for (keys, exits) in self.entries(&PLACES) {
             places.add(
-                Kind::Reason,
+                CauseKind::Reason,
                 Some(number(keys[1])),
                 None,
                 Some(keys[2]),
@@ -95,28 +92,34 @@ impl Found {
         let mut sums = Sums::default();
         for (keys, exits) in self.entries(&MSRS) {
             let (kind, reason) = match keys[0] {
-                0 => (Kind::MsrRead, of(31, 0x7c)),
-                _ => (Kind::MsrWrite, of(32, 0x7c)),
+                0 => (CauseKind::MsrRead, of(31, 0x7c)),
+                _ => (CauseKind::MsrWrite, of(32, 0x7c)),
             };
             sums.add(kind, reason, Some(keys[1]), None, exits);
         }
         for (keys, exits) in self.entries(&PORTS) {
             let key = keys[1] & 0xffff | ((keys[2] & 0xff) << 16);
             let (kind, key) = match keys[0] {
-                0 => (Kind::PortIn, key | (1 << 24)),
-                _ => (Kind::PortOut, key),
+                0 => (CauseKind::PortIn, key | (1 << 24)),
+                _ => (CauseKind::PortOut, key),
             };
             sums.add(kind, of(30, 0x7b), Some(key), None, exits);
         }
         for (keys, exits) in self.entries(&MMIO) {
             let kind = match keys[0] {
-                1 => Kind::MmioRead,
-                _ => Kind::MmioWrite,
+                1 => CauseKind::MmioRead,
+                _ => CauseKind::MmioWrite,
             };
             sums.add(kind, None, Some(keys[1]), None, exits);
         }
         for (keys, exits) in self.entries(&IOEVENTFDS) {
-            sums.add(Kind::Ioeventfd, of(49, 0x400), Some(keys[0]), None, exits);
+            sums.add(
+                CauseKind::Ioeventfd,
+                of(49, 0x400),
+                Some(keys[0]),
+                None,
+                exits,
+            );
         }
         // EPT or nested paging is on if it made exits; otherwise the faults are the guest's own.
         let of_paging = |cause: &&Cause| cause.reason == of(48, 0x400);
@@ -136,7 +139,7 @@ impl Found {
                 },
             };
             sums.add(
-                Kind::Page,
+                CauseKind::Page,
                 paging,
                 Some(keys[0] & !0xfff | access),
                 None,
@@ -144,18 +147,24 @@ impl Found {
             );
         }
         for (keys, exits) in self.entries(&LEAVES) {
-            sums.add(Kind::Cpuid, of(10, 0x72), Some(keys[0]), None, exits);
+            sums.add(CauseKind::Cpuid, of(10, 0x72), Some(keys[0]), None, exits);
         }
         for (keys, exits) in self.entries(&SUBLEAVES) {
             let key = keys[0] | (keys[1] << 32);
-            sums.add(Kind::Cpuid, of(10, 0x72), Some(key), None, exits);
+            sums.add(CauseKind::Cpuid, of(10, 0x72), Some(key), None, exits);
         }
         for (keys, exits) in self.entries(&HYPERCALLS) {
-            sums.add(Kind::Hypercall, of(18, 0x81), Some(keys[0]), None, exits);
+            sums.add(
+                CauseKind::Hypercall,
+                of(18, 0x81),
+                Some(keys[0]),
+                None,
+                exits,
+            );
         }
         for (keys, exits) in self.entries(&HYPERV) {
             sums.add(
-                Kind::HypervHypercall,
+                CauseKind::HypervHypercall,
                 of(18, 0x81),
                 Some(keys[0]),
                 None,
@@ -165,19 +174,25 @@ impl Found {
         for (keys, exits) in self.entries(&REGISTERS) {
             let (kind, key) = match keys[0] & 0xffff {
                 28 => (
-                    Kind::ControlRegister,
+                    CauseKind::ControlRegister,
                     keys[1] & 15 | (((keys[1] >> 4) & 3) << 8),
                 ),
                 29 => (
-                    Kind::DebugRegister,
+                    CauseKind::DebugRegister,
                     keys[1] & 7 | (((keys[1] >> 4) & 1) << 8),
                 ),
-                _ => (Kind::ApicWrite, keys[1] & 0xfff),
+                _ => (CauseKind::ApicWrite, keys[1] & 0xfff),
             };
             sums.add(kind, Some(reason(vendor, keys[0])), Some(key), None, exits);
         }
         for (keys, exits) in self.entries(&EXCEPTIONS) {
-            sums.add(Kind::Exception, Some(0), Some(keys[1] & 0xff), None, exits);
+            sums.add(
+                CauseKind::Exception,
+                Some(0),
+                Some(keys[1] & 0xff),
+                None,
+                exits,
+            );
         }
         if !is_vmx {
             // SVM's exit codes tell these themselves.
@@ -192,14 +207,14 @@ impl Found {
 }
 
 /// What an exit code of SVM is about (APM volume 2, appendix C).
-fn of_code(code: u32) -> Option<(Kind, u64)> {
+fn of_code(code: u32) -> Option<(CauseKind, u64)> {
     let register = u64::from(code & 15);
     Some(match code {
-        0x00..=0x0f => (Kind::ControlRegister, register | (1 << 8)),
-        0x10..=0x1f => (Kind::ControlRegister, register),
-        0x20..=0x2f => (Kind::DebugRegister, register | (1 << 8)),
-        0x30..=0x3f => (Kind::DebugRegister, register),
-        0x40..=0x5f => (Kind::Exception, u64::from(code - 0x40)),
+        0x00..=0x0f => (CauseKind::ControlRegister, register | (1 << 8)),
+        0x10..=0x1f => (CauseKind::ControlRegister, register),
+        0x20..=0x2f => (CauseKind::DebugRegister, register | (1 << 8)),
+        0x30..=0x3f => (CauseKind::DebugRegister, register),
+        0x40..=0x5f => (CauseKind::Exception, u64::from(code - 0x40)),
         _ => return None,
     })
 }
@@ -219,13 +234,13 @@ fn reason(vendor: Vendor, full: u64) -> u32 {
 #[derive(Default)]
 struct Sums(BTreeMap<Cause4, u64>);
 
-/// Kind, reason, key and RIP.
-type Cause4 = (Kind, Option<u32>, Option<u64>, Option<u64>);
+/// CauseKind, reason, key and RIP.
+type Cause4 = (CauseKind, Option<u32>, Option<u64>, Option<u64>);
 
 impl Sums {
     fn add(
         &mut self,
-        kind: Kind,
+        kind: CauseKind,
         reason: Option<u32>,
         key: Option<u64>,
         rip: Option<u64>,

@@ -4,20 +4,6 @@
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
-use exit_stats::abi::{Layout, LAYOUTS};
-
-use crate::guest::layout_name;
-
-pub(crate) fn layout(text: &str) -> Result<Layout, String> {
-    let known = LAYOUTS
-        .into_iter()
-        .find(|layout| layout_name(*layout) == text);
-    known.ok_or_else(|| {
-        let names: Vec<String> = LAYOUTS.into_iter().map(layout_name).collect();
-        format!("the layouts are {}", names.join(", "))
-    })
-}
-
 /// Reads a decimal or hexadecimal number of 32 bits.
 pub fn number(text: &str) -> Result<u32, String> {
     let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
@@ -41,9 +27,10 @@ pub(crate) fn range(text: &str) -> Result<(u32, u32), String> {
 
 /// As [`interval`], but a number without a unit is in milliseconds.
 pub(crate) fn milliseconds(text: &str) -> Result<Duration, String> {
-    match text.ends_with(|last: char| last.is_ascii_digit()) {
-        true => interval(&format!("{text}ms")),
-        false => interval(text),
+    if text.ends_with(|last: char| last.is_ascii_digit()) {
+        interval(&format!("{text}ms"))
+    } else {
+        interval(text)
     }
 }
 
@@ -59,9 +46,10 @@ pub(crate) fn address(text: &str) -> Result<String, String> {
     let problem = "not an address such as :9000, localhost:9000 or [::1]:9000";
     let (host, port) = text.rsplit_once(':').ok_or(problem)?;
     let _: u16 = port.parse().map_err(|_| problem)?;
-    match host.is_empty() || text.to_socket_addrs().is_ok() {
-        true => Ok(text.into()),
-        false => Err(format!("no host is called {host}")),
+    if host.is_empty() || text.to_socket_addrs().is_ok() {
+        Ok(text.into())
+    } else {
+        Err(format!("no host is called {host}"))
     }
 }
 
