@@ -45,6 +45,10 @@ impl Build {
         fs::create_dir_all(dir.join("exit_stats")).unwrap();
         for entry in fs::read_dir(Path::new(ROOM).join("src")).unwrap() {
             let path = entry.unwrap().path();
+            // The reader's parts, which are no part of the object.
+            if path.is_dir() {
+                continue;
+            }
             fs::copy(
                 &path,
                 dir.join("exit_stats").join(path.file_name().unwrap()),
