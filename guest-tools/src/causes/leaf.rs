@@ -59,8 +59,8 @@ fn since_the_beginning(snapshot: &Snapshot) -> Causes {
     causes_of(
         view.vendor,
         seconds.max(1e-6),
-        counts.collect(),
-        causes.collect(),
+        counts,
+        &causes.collect::<Vec<_>>(),
         snapshot.rest,
     )
 }
@@ -94,13 +94,13 @@ fn between(before: &Snapshot, after: &Snapshot, seconds: f64) -> Result<Causes> 
         .iter()
         .map(added)
         .filter(|entry| entry.exits != 0);
-    let causes = entries.map(|entry| cause(view.vendor, &entry)).collect();
+    let causes: Vec<_> = entries.map(|entry| cause(view.vendor, &entry)).collect();
     let counts = view.reasons.iter().map(|row| (row.reason, row.exits));
     Ok(causes_of(
         view.vendor,
         seconds,
-        counts.collect(),
-        causes,
+        counts,
+        &causes,
         after.rest.saturating_sub(before.rest),
     ))
 }
@@ -108,14 +108,14 @@ fn between(before: &Snapshot, after: &Snapshot, seconds: f64) -> Result<Causes> 
 fn causes_of(
     vendor: Vendor,
     seconds: f64,
-    counts: Vec<(u32, u64)>,
-    all: Vec<Cause>,
+    counts: impl Iterator<Item = (u32, u64)>,
+    all: &[Cause],
     rest: u64,
 ) -> Causes {
-    let reasons = counts.iter().filter(|(_, exits)| *exits != 0);
+    let reasons = counts.filter(|(_, exits)| *exits != 0);
     let reasons = reasons.map(|(reason, exits)| Cause {
-        reason: Some(*reason),
-        ..Cause::counted(CauseKind::Reason, None, *exits)
+        reason: Some(reason),
+        ..Cause::counted(CauseKind::Reason, None, exits)
     });
     let reasons = sorted(reasons.collect());
     let keyed = all.iter().filter(|cause| cause.key.is_some());
