@@ -11,7 +11,7 @@ import pytest
 from vmxlab import REPO
 from vmxlab.bench import cpu, lab, page
 
-NOT_BY_REASON = {"stock", "off"}
+NOT_BY_REASON = {"stock", "off", "removed"}
 
 
 @pytest.fixture(scope="session")

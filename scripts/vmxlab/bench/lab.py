@@ -26,6 +26,7 @@ METHODS = {
     "histograms": "ours, with histograms",
     "causes": "ours, with histograms and the causes",
     "beside": "vmx_exits beside an unmodified KVM, with histograms",
+    "removed": "the same KVM, after rmmod vmx_exits",
     "course": "the course's: shared atomics in vmx_handle_exit()",
     "tracepoints": "kvm_exit and kvm_entry traced",
     "bpf": "a BPF counter on these tracepoints",
@@ -33,7 +34,7 @@ METHODS = {
 }
 OURS = ("off", "on", "histograms", "causes")
 # The methods for one kind of exit alone: those that need nothing but the two kernels.
-ALONE = ("stock", "off", "on", "histograms", "causes", "beside", "tracepoints")
+ALONE = ("stock", "off", "on", "histograms", "causes", "beside", "removed", "tracepoints")
 
 # What was found of a method: figures by kind, and counts of exits.
 Method = dict[str, Any]

@@ -16,7 +16,7 @@ NAMES = {"off": "off", "on": "on", "histograms": "histograms", "causes": "causes
 def draw(result: dict[str, Any]) -> str:
     """Bars of the counts that each method adds to the median exit of each kind."""
     found = result["lab"]["methods"]
-    names = [name for name in METHODS if name in found and name != "stock"]
+    names = [name for name in METHODS if name in found and name not in ("stock", "removed")]
     rows = []
     for kind, title in KINDS.items():
         stock = found["stock"]["kinds"][kind]["median"]
