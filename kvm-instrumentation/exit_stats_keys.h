@@ -36,8 +36,13 @@ static __always_inline u64 exit_stats_register(struct kvm_vcpu *vcpu, int reg)
 
 static __always_inline struct exit_stats_key exit_stats_cpuid_key(struct kvm_vcpu *vcpu)
 {
-	return EXIT_STATS_KEY((u32)exit_stats_register(vcpu, VCPU_REGS_RAX) |
-			      exit_stats_register(vcpu, VCPU_REGS_RCX) << 32);
+	u32 leaf = exit_stats_register(vcpu, VCPU_REGS_RAX);
+	u64 subleaf = exit_stats_register(vcpu, VCPU_REGS_RCX);
+
+	/* Each figure of ours has a subleaf: who reads them would fill the table with that. */
+	if (leaf >= EXIT_STATS_FIRST_LEAF && leaf <= EXIT_STATS_LAST_LEAF)
+		subleaf = 0;
+	return EXIT_STATS_KEY(leaf | subleaf << 32);
 }
 
 static __always_inline struct exit_stats_key exit_stats_io_key(u32 port, u32 size, bool in,

@@ -61,7 +61,6 @@ fn since_the_beginning(snapshot: &Snapshot) -> Causes {
         seconds.max(1e-6),
         counts,
         &causes.collect::<Vec<_>>(),
-        snapshot.rest,
     )
 }
 
@@ -96,13 +95,7 @@ fn between(before: &Snapshot, after: &Snapshot, seconds: f64) -> Result<Causes> 
         .filter(|entry| entry.exits != 0);
     let causes: Vec<_> = entries.map(|entry| cause(view.vendor, &entry)).collect();
     let counts = view.reasons.iter().map(|row| (row.reason, row.exits));
-    Ok(causes_of(
-        view.vendor,
-        seconds,
-        counts,
-        &causes,
-        after.rest.saturating_sub(before.rest),
-    ))
+    Ok(causes_of(view.vendor, seconds, counts, &causes))
 }
 
 fn causes_of(
@@ -110,7 +103,6 @@ fn causes_of(
     seconds: f64,
     counts: impl Iterator<Item = (u32, u64)>,
     all: &[Cause],
-    rest: u64,
 ) -> Causes {
     let reasons = counts.filter(|(_, exits)| *exits != 0);
     let reasons = reasons.map(|(reason, exits)| Cause {
@@ -118,6 +110,8 @@ fn causes_of(
         ..Cause::counted(CauseKind::Reason, None, exits)
     });
     let reasons = sorted(reasons.collect());
+    let exits = reasons.iter().map(|cause| cause.exits).sum::<u64>();
+    let sure = all.iter().map(|cause| cause.exits).sum();
     let keyed = all.iter().filter(|cause| cause.key.is_some());
     let causes = joined(keyed.map(|cause| Cause {
         rip: None,
@@ -135,17 +129,18 @@ fn causes_of(
         source: Source::Leaf,
         vendor,
         seconds,
-        exits: reasons.iter().map(|cause| cause.exits).sum(),
+        exits,
         reasons,
         causes,
         places,
-        rest,
+        rest: exits.saturating_sub(sure),
         dropped: BTreeMap::new(),
         facts: BTreeMap::new(),
     }
 }
 
 fn sorted(mut causes: Vec<Cause>) -> Vec<Cause> {
+    causes.retain(|cause| cause.exits != 0);
     causes.sort_by_key(|cause| Reverse(cause.exits));
     causes
 }
@@ -166,7 +161,7 @@ fn joined(causes: impl Iterator<Item = Cause>) -> Vec<Cause> {
     sorted(sums.into_values().collect())
 }
 
-/// What an entry is about.
+/// What an entry is about, and how many exits it surely had.
 fn cause(vendor: Vendor, entry: &Entry) -> Cause {
     let reason = entry.cause.id as u32;
     let has = |flag| entry.cause.id & flag != 0;
@@ -182,7 +177,7 @@ fn cause(vendor: Vendor, entry: &Entry) -> Cause {
         key,
         rip,
         cpl: rip.map(|_| if has(abi::CAUSE_CPL3) { 3 } else { 0 }),
-        exits: entry.exits,
+        exits: entry.exits - entry.error.min(entry.exits),
         cycles: Some(entry.cycles),
         error: entry.error,
     }

@@ -69,12 +69,12 @@ pub struct Cause {
     /// The guest's privilege level there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpl: Option<u8>,
-    /// How many exits.
+    /// How many exits there were at least.
     pub exits: u64,
     /// Their handling time in cycles of the host's TSC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cycles: Option<u64>,
-    /// By how much `exits` may be too high.
+    /// How many more there may have been: exits that are in no line, or in another's.
     #[serde(default)]
     pub error: u64,
 }
@@ -127,7 +127,7 @@ pub struct Causes {
     pub causes: Vec<Cause>,
     /// Where the guest's code was, by exit reason.
     pub places: Vec<Cause>,
-    /// Exits of which the host kept no cause, since others had more.
+    /// Exits that are in no line, since the host had no room for their cause.
     #[serde(default)]
     pub rest: u64,
     /// Events that had no room in a table, by what the table counts.

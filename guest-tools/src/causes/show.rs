@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use exit_stats::causes::ENTRIES;
 use exit_stats::reason::Vendor;
 use serde::Serialize;
 
@@ -140,10 +141,10 @@ fn kept(causes: &Causes) -> String {
     match (error, causes.rest) {
         (0, 0) => "Kept by the host, exactly.".into(),
         (error, rest) => format!(
-            "Kept by the host, which has room for 123 causes a vCPU: no line has more than {} \
-             exits of other causes in it, and {} are in no line.",
-            grouped(error),
-            grouped(rest)
+            "Kept by the host, which has room for {ENTRIES} causes a vCPU. There were more, so {} \
+             exits are in no line, and up to {} of them may belong to one.",
+            grouped(rest),
+            grouped(error)
         ),
     }
 }

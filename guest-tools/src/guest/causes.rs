@@ -18,8 +18,6 @@ const FIGURES: Wanted = Wanted {
 pub struct Snapshot {
     /// The entries that the host has.
     pub entries: Vec<Entry>,
-    /// Exits that no entry holds.
-    pub rest: u64,
     /// The figures by reason.
     pub view: View,
 }
@@ -46,17 +44,11 @@ impl Guest<'_> {
                 ));
             };
             let entries = (0..).map_while(|number| reader.cause(number)).collect();
-            let read = reader
-                .exits_without_cause()
-                .zip(self.figures(reader, true, FIGURES));
-            if let (Some((rest, mut view)), true) = (read, reader.generation() == Some(taken)) {
+            let read = self.figures(reader, true, FIGURES);
+            if let (Some(mut view), true) = (read, reader.generation() == Some(taken)) {
                 view.own_exits = own;
                 release(self.cpu)?;
-                return Ok(Snapshot {
-                    entries,
-                    rest,
-                    view,
-                });
+                return Ok(Snapshot { entries, view });
             }
         }
         Err(Error::Unstable(format!(

@@ -56,9 +56,4 @@ impl<T: CpuidReader> Reader<T> {
             error: word(abi::CAUSE_ERROR)?,
         })
     }
-
-    /// Returns the exits of the snapshot that no entry holds.
-    pub fn exits_without_cause(&self) -> Option<u64> {
-        self.word(abi::REST, abi::CAUSE_EXITS)
-    }
 }
