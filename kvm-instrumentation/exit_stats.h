@@ -245,9 +245,6 @@ static __always_inline void exit_stats_caused(struct exit_stats_vcpu *v, u64 fla
  */
 void exit_stats_handled(struct exit_stats_vcpu *v);
 
-/* The same for a vCPU whose causes are kept; for others it takes a little longer. */
-void exit_stats_handled_caused(struct exit_stats_vcpu *v);
-
 /*
  * Anything rarer happened.  BLOCK_* go round vcpu_block().  USER_BEGIN is where
  * KVM_RUN returns because of the latest exit and STOP_BEGIN where it returns for

@@ -8,17 +8,20 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kvm_host.h>
-#include <linux/log2.h>
+#include <linux/cleanup.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/random.h>
-#include <linux/slab.h>
-#include <linux/string.h>
 #include <linux/sysfs.h>
+#include <linux/tracepoint.h>
 
 #include <asm/tsc.h>
 
+#include "exit_stats_alloc.h"
 #include "exit_stats_hooks.h"
+#include "trace.h"
+
+DEFINE_FREE(exit_stats_free, struct exit_stats *, exit_stats_free(_T))
 
 static bool exit_stats = true;
 module_param(exit_stats, bool, 0644);
@@ -35,8 +38,6 @@ MODULE_PARM_DESC(exit_stats_entry, "Read the clock before each entry too, in VMs
 static bool exit_stats_causes;
 module_param(exit_stats_causes, bool, 0644);
 MODULE_PARM_DESC(exit_stats_causes, "Keep the causes of exits too, in VMs made from now on");
-
-DEFINE_STATIC_KEY_FALSE(kvm_exit_stats_causes_key);
 
 enum {
 	EXIT_STATS_GUEST_OFF,
@@ -100,7 +101,7 @@ void kvm_exit_stats_init_vm(struct kvm *kvm)
 		.tsc_khz = tsc_khz,
 		.hist = READ_ONCE(exit_stats_hist),
 		.entry = READ_ONCE(exit_stats_entry),
-		.causes = READ_ONCE(exit_stats_causes),
+		.causes = READ_ONCE(exit_stats_causes) && EXIT_STATS_CAN_KEEP_CAUSES,
 	};
 }
 
@@ -109,66 +110,67 @@ void kvm_exit_stats_destroy_vm(struct kvm *kvm)
 	kfree(kvm->arch.exit_stats.base);
 }
 
-/* A set and its histograms are one allocation, of a power of two: that is aligned. */
-struct exit_stats *kvm_exit_stats_alloc(u32 vendor, bool hist, gfp_t gfp)
+/*
+ * What made an exit has to be latched while the guest's registers are still those
+ * of the exit.  A probe of the trace event that comes there does it, so that as
+ * long as no VM keeps causes, nothing of this is on the way of an exit.
+ */
+static DEFINE_MUTEX(exit_stats_causes_lock);
+static unsigned int exit_stats_causes_vcpus;
+
+static void exit_stats_on_exit(void *data, struct kvm_vcpu *vcpu, u32 isa)
 {
-	size_t size = sizeof(struct exit_stats) + (hist ? sizeof(struct exit_stats_hist) : 0);
-	struct exit_stats *s = kzalloc(roundup_pow_of_two(size), gfp);
+	const struct exit_stats *set = vcpu->exit_stats.set;
 
-	if (!s)
-		return NULL;
-
-	s->vendor = vendor;
-	s->hist = hist ? (void *)(s + 1) : NULL;
-	memset(s->map, EXIT_STATS_NO_ROW, sizeof(s->map));
-	return s;
+	if (set && set->causes)
+		kvm_x86_call(exit_stats_caused)(vcpu);
 }
 
-/* The same as a VM's vCPUs have, with room for as many causes if the VM keeps any. */
-struct exit_stats *kvm_exit_stats_alloc_vm(struct kvm *kvm, u32 entries, gfp_t gfp)
+static int exit_stats_begin_causes(void)
 {
-	const struct exit_stats_config *config = &kvm->arch.exit_stats.config;
-	struct exit_stats *s = kvm_exit_stats_alloc(config->vendor, config->hist, gfp);
+	int r = 0;
 
-	if (!s || !config->causes)
-		return s;
-
-	s->causes = kzalloc(struct_size(s->causes, entry, entries), gfp);
-	if (!s->causes) {
-		kfree(s);
-		return NULL;
-	}
-
-	s->causes->seeds[0] = get_random_u64() | 1;
-	s->causes->seeds[1] = get_random_u64() | 1;
-	s->causes->capacity = entries;
-	return s;
+	guard(mutex)(&exit_stats_causes_lock);
+	if (!exit_stats_causes_vcpus)
+		r = register_trace_kvm_exit(exit_stats_on_exit, NULL);
+	if (!r)
+		exit_stats_causes_vcpus++;
+	return r;
 }
 
-void kvm_exit_stats_free(struct exit_stats *s)
+static void exit_stats_end_causes(void)
 {
-	if (s)
-		kfree(s->causes);
-	kfree(s);
+	guard(mutex)(&exit_stats_causes_lock);
+	if (--exit_stats_causes_vcpus)
+		return;
+
+	unregister_trace_kvm_exit(exit_stats_on_exit, NULL);
+	/* This module may be unloaded next. */
+	tracepoint_synchronize_unregister();
 }
 
 int kvm_exit_stats_create_vcpu(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_exit_stats_vm *vm = &vcpu->kvm->arch.exit_stats;
+	struct exit_stats *set __free(exit_stats_free) = NULL;
+	int r;
 
 	if (!vm->on)
 		return 0;
 
-	vcpu->exit_stats.set = kvm_exit_stats_alloc_vm(vcpu->kvm, EXIT_STATS_CAUSE_ENTRIES,
-						       GFP_KERNEL_ACCOUNT);
-	if (!vcpu->exit_stats.set)
+	set = exit_stats_alloc(&vm->config, EXIT_STATS_CAUSE_ENTRIES, GFP_KERNEL_ACCOUNT);
+	if (!set)
 		return -ENOMEM;
 
+	if (vm->config.causes) {
+		r = exit_stats_begin_causes();
+		if (r)
+			return r;
+	}
 	static_branch_inc(&kvm_exit_stats_key);
 	if (vm->config.entry)
 		static_branch_inc(&kvm_exit_stats_entry_key);
-	if (vm->config.causes)
-		static_branch_inc(&kvm_exit_stats_causes_key);
+	vcpu->exit_stats.set = no_free_ptr(set);
 	return 0;
 }
 
@@ -181,9 +183,9 @@ void kvm_exit_stats_destroy_vcpu(struct kvm_vcpu *vcpu)
 	if (vcpu->kvm->arch.exit_stats.config.entry)
 		static_branch_dec(&kvm_exit_stats_entry_key);
 	if (vcpu->kvm->arch.exit_stats.config.causes)
-		static_branch_dec(&kvm_exit_stats_causes_key);
-	kvm_exit_stats_free(vcpu->exit_stats_snapshot);
-	kvm_exit_stats_free(vcpu->exit_stats.set);
+		exit_stats_end_causes();
+	exit_stats_free(vcpu->exit_stats_snapshot);
+	exit_stats_free(vcpu->exit_stats.set);
 }
 
 /* Add a VM's vCPUs, which may be running, to @sum. */

@@ -12,6 +12,7 @@
 #include <linux/cleanup.h>
 #include <linux/mutex.h>
 
+#include "exit_stats_alloc.h"
 #include "exit_stats_hooks.h"
 #include "trace.h"
 
@@ -25,8 +26,9 @@ static void exit_stats_take_snapshot(struct kvm_vcpu *vcpu)
 {
 	if (!vcpu->exit_stats_snapshot)
 		vcpu->exit_stats_snapshot =
-			kvm_exit_stats_alloc_vm(vcpu->kvm, 2 * EXIT_STATS_CAUSE_ENTRIES,
-						GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
+			exit_stats_alloc(&vcpu->kvm->arch.exit_stats.config,
+					 2 * EXIT_STATS_CAUSE_ENTRIES,
+					 GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
 	if (!vcpu->exit_stats_snapshot)
 		return;
 
@@ -88,7 +90,8 @@ int kvm_exit_stats_capability(struct kvm *kvm)
 {
 	if (!kvm || !kvm->arch.exit_stats.on || !kvm->arch.exit_stats.vmm_decides)
 		return 0;
-	return KVM_X86_EXIT_STATS_LEAVES | KVM_X86_EXIT_STATS_CAUSES;
+	return KVM_X86_EXIT_STATS_LEAVES |
+	       (EXIT_STATS_CAN_KEEP_CAUSES ? KVM_X86_EXIT_STATS_CAUSES : 0);
 }
 
 /*
@@ -98,7 +101,6 @@ int kvm_exit_stats_capability(struct kvm *kvm)
 int kvm_exit_stats_enable_cap(struct kvm *kvm, u64 arg)
 {
 	struct kvm_exit_stats_vm *vm = &kvm->arch.exit_stats;
-
 	u64 known = kvm_exit_stats_capability(kvm);
 
 	if (!known || (arg & ~known))

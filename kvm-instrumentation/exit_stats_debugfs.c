@@ -21,6 +21,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
+#include "exit_stats_alloc.h"
 #include "exit_stats_hooks.h"
 #include "exit_stats_show.h"
 
@@ -35,7 +36,12 @@ static void exit_stats_add_vm(struct kvm *kvm, struct exit_stats *all, struct ex
 
 static struct exit_stats *exit_stats_new(void)
 {
-	return kvm_exit_stats_alloc(kvm_x86_ops.exit_stats_vendor, true, GFP_KERNEL_ACCOUNT);
+	const struct exit_stats_config config = {
+		.vendor = kvm_x86_ops.exit_stats_vendor,
+		.hist = true,
+	};
+
+	return exit_stats_alloc(&config, 0, GFP_KERNEL_ACCOUNT);
 }
 
 static int exit_stats_raw_show(struct seq_file *m, void *unused)
@@ -115,17 +121,19 @@ DEFINE_SHOW_ATTRIBUTE(exit_stats_vcpus);
 
 static int exit_stats_causes_show(struct seq_file *m, void *unused)
 {
-	struct exit_stats *sum __free(kvm_exit_stats_free) =
-		kvm_exit_stats_alloc_vm(m->private, 2 * EXIT_STATS_CAUSE_ENTRIES,
-					GFP_KERNEL_ACCOUNT);
+	struct kvm *kvm = m->private;
+	struct exit_stats *sum = exit_stats_alloc(&kvm->arch.exit_stats.config,
+						  2 * EXIT_STATS_CAUSE_ENTRIES,
+						  GFP_KERNEL_ACCOUNT);
 
 	if (!sum)
 		return -ENOMEM;
 
-	kvm_exit_stats_sum_vm(m->private, sum);
+	kvm_exit_stats_sum_vm(kvm, sum);
 	/* The VMM may have turned them on since the file was made. */
 	if (sum->causes)
 		exit_stats_show_causes(m, sum);
+	exit_stats_free(sum);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(exit_stats_causes);

@@ -12,20 +12,18 @@
 
 #include <asm/exit_stats.h>
 
-/* Latch what made an exit; right after it, with interrupts off. */
-void vmx_exit_stats_caused(struct kvm_vcpu *vcpu);
-
 #ifdef CONFIG_KVM_EXIT_STATS
 
-#include <linux/cleanup.h>
 #include <linux/jump_label.h>
 
 #include <asm/tsc.h>
 
-/* On while there is a vCPU that counts, that measures the time to its entries, keeps causes. */
+/* What made an exit is latched by a probe of a trace event. */
+#define EXIT_STATS_CAN_KEEP_CAUSES IS_ENABLED(CONFIG_TRACEPOINTS)
+
+/* On while there is a vCPU that counts, and one that measures the time to its entries. */
 DECLARE_STATIC_KEY_FALSE(kvm_exit_stats_key);
 DECLARE_STATIC_KEY_FALSE(kvm_exit_stats_entry_key);
-DECLARE_STATIC_KEY_FALSE(kvm_exit_stats_causes_key);
 
 void __kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 event);
 
@@ -33,9 +31,6 @@ void kvm_exit_stats_init_vm(struct kvm *kvm);
 void kvm_exit_stats_destroy_vm(struct kvm *kvm);
 int kvm_exit_stats_create_vcpu(struct kvm_vcpu *vcpu);
 void kvm_exit_stats_destroy_vcpu(struct kvm_vcpu *vcpu);
-struct exit_stats *kvm_exit_stats_alloc(u32 vendor, bool hist, gfp_t gfp);
-struct exit_stats *kvm_exit_stats_alloc_vm(struct kvm *kvm, u32 entries, gfp_t gfp);
-void kvm_exit_stats_free(struct exit_stats *s);
 void kvm_exit_stats_sum_vm(struct kvm *kvm, struct exit_stats *sum);
 
 bool kvm_exit_stats_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
@@ -43,8 +38,6 @@ int kvm_exit_stats_capability(struct kvm *kvm);
 int kvm_exit_stats_enable_cap(struct kvm *kvm, u64 arg);
 void kvm_exit_stats_create_debugfs(struct dentry *dir);
 void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm);
-
-DEFINE_FREE(kvm_exit_stats_free, struct exit_stats *, kvm_exit_stats_free(_T))
 
 /* The argument of a module parameter that is one of some words. */
 struct kvm_exit_stats_words {
@@ -87,16 +80,6 @@ do {									\
 } while (0)
 
 /*
- * Whether the vendor module is to latch what made the exit, where the guest's
- * registers are still those of the exit.
- */
-static __always_inline bool kvm_exit_stats_keeps_causes(const struct kvm_vcpu *vcpu)
-{
-	return static_branch_unlikely(&kvm_exit_stats_causes_key) &&
-	       vcpu->kvm->arch.exit_stats.config.causes;
-}
-
-/*
  * The latest exit has been handled: when the exit handler has returned, and
  * where a fastpath re-enters instead.
  */
@@ -106,10 +89,7 @@ static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu)
 		return;
 
 	preempt_disable();
-	if (static_branch_unlikely(&kvm_exit_stats_causes_key))
-		exit_stats_handled_caused(&vcpu->exit_stats);
-	else
-		exit_stats_handled(&vcpu->exit_stats);
+	exit_stats_handled(&vcpu->exit_stats);
 	preempt_enable();
 }
 
@@ -151,11 +131,6 @@ static inline void kvm_exit_stats_create_vm_debugfs(struct kvm *kvm) {}
 
 #define kvm_exit_stats_exit(vcpu, reason) do { (void)(vcpu); (void)sizeof(reason); } while (0)
 static __always_inline void kvm_exit_stats_handled(struct kvm_vcpu *vcpu) {}
-static __always_inline bool kvm_exit_stats_keeps_causes(const struct kvm_vcpu *vcpu)
-{
-	return false;
-}
-
 static __always_inline void kvm_exit_stats_event(struct kvm_vcpu *vcpu, u32 event) {}
 static __always_inline void kvm_exit_stats_before_entry(struct kvm_vcpu *vcpu) {}
 static __always_inline void kvm_exit_stats_user_begin(struct kvm_vcpu *vcpu, int ret) {}

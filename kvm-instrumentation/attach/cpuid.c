@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 
 #include "vmx_exits.h"
+#include "../exit_stats_alloc.h"
 
 #define EXIT_STATS_FIELD(selector) (((selector) >> 16) & 0x7fff)
 
@@ -18,8 +19,8 @@
 static void vmx_exits_take_snapshot(struct vmx_exits_vcpu *v)
 {
 	if (!v->snapshot)
-		v->snapshot = vmx_exits_alloc_vm(v->vm, 2 * EXIT_STATS_CAUSE_ENTRIES,
-						 GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
+		v->snapshot = exit_stats_alloc(&v->vm->config, 2 * EXIT_STATS_CAUSE_ENTRIES,
+					       GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
 	if (!v->snapshot)
 		return;
 

@@ -15,6 +15,7 @@
 #include <linux/uaccess.h>
 
 #include "vmx_exits.h"
+#include "../exit_stats_alloc.h"
 #include "../exit_stats_show.h"
 
 static struct dentry *vmx_exits_dir;
@@ -30,10 +31,17 @@ static void vmx_exits_add_vm(struct vmx_exits_vm *vm, struct exit_stats *all,
 	mutex_unlock(&vm->lock);
 }
 
+static struct exit_stats *vmx_exits_new(void)
+{
+	const struct exit_stats_config config = { .vendor = vmx_exits_vendor, .hist = true };
+
+	return exit_stats_alloc(&config, 0, GFP_KERNEL_ACCOUNT);
+}
+
 static int vmx_exits_show(struct seq_file *m, void *unused)
 {
-	struct exit_stats *all = vmx_exits_alloc(true, GFP_KERNEL_ACCOUNT);
-	struct exit_stats *base = vmx_exits_alloc(true, GFP_KERNEL_ACCOUNT);
+	struct exit_stats *all = vmx_exits_new();
+	struct exit_stats *base = vmx_exits_new();
 	struct vmx_exits_vm *vm = m->private;
 	int r = -ENOMEM;
 
@@ -70,21 +78,21 @@ static int vmx_exits_show_vcpus(struct seq_file *m, void *unused)
 static int vmx_exits_show_causes(struct seq_file *m, void *unused)
 {
 	struct vmx_exits_vm *vm = m->private;
-	struct exit_stats *sum = vmx_exits_alloc_vm(vm, 2 * EXIT_STATS_CAUSE_ENTRIES,
-						    GFP_KERNEL_ACCOUNT);
+	struct exit_stats *sum = exit_stats_alloc(&vm->config, 2 * EXIT_STATS_CAUSE_ENTRIES,
+						  GFP_KERNEL_ACCOUNT);
 
 	if (!sum)
 		return -ENOMEM;
 
 	vmx_exits_sum(vm, sum);
 	exit_stats_show_causes(m, sum);
-	vmx_exits_free(sum);
+	exit_stats_free(sum);
 	return 0;
 }
 
 static int vmx_exits_reset_vm(struct vmx_exits_vm *vm)
 {
-	struct exit_stats *now = vmx_exits_alloc(true, GFP_KERNEL_ACCOUNT);
+	struct exit_stats *now = vmx_exits_new();
 
 	if (!now)
 		return -ENOMEM;

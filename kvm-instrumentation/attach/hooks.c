@@ -62,10 +62,7 @@ static unsigned long (*vmx_exits_linear_rip)(struct kvm_vcpu *vcpu);
 /* Nothing tells that there was no exit since: an entry may fail, or be given up. */
 static __always_inline void vmx_exits_handled(struct exit_stats_vcpu *v)
 {
-	if (static_branch_unlikely(&vmx_exits_causes_key) && (v->latest & EXIT_STATS_CAUSED))
-		exit_stats_handled_caused(v);
-	else
-		exit_stats_handled(v);
+	exit_stats_handled(v);
 	v->latest |= EXIT_STATS_OVER;
 }
 

@@ -11,7 +11,6 @@
 
 #include <linux/cpumask.h>
 #include <linux/hashtable.h>
-#include <linux/log2.h>
 #include <linux/random.h>
 #include <linux/rculist.h>
 #include <linux/sched.h>
@@ -21,6 +20,7 @@
 #include <asm/tsc.h>
 
 #include "vmx_exits.h"
+#include "../exit_stats_alloc.h"
 
 DEFINE_PER_CPU(struct vmx_exits_latest, vmx_exits_latest);
 
@@ -29,47 +29,6 @@ LIST_HEAD(vmx_exits_vms);
 
 /* Written with the lock held. */
 static DEFINE_HASHTABLE(vmx_exits_vcpus, 10);
-
-/* A set and its histograms are one allocation, of a power of two: that is aligned. */
-struct exit_stats *vmx_exits_alloc(bool hist, gfp_t gfp)
-{
-	size_t size = sizeof(struct exit_stats) + (hist ? sizeof(struct exit_stats_hist) : 0);
-	struct exit_stats *s = kzalloc(roundup_pow_of_two(size), gfp);
-
-	if (!s)
-		return NULL;
-
-	s->vendor = vmx_exits_vendor;
-	s->hist = hist ? (void *)(s + 1) : NULL;
-	memset(s->map, EXIT_STATS_NO_ROW, sizeof(s->map));
-	return s;
-}
-
-/* The same as a VM's vCPUs have, with room for as many causes if the VM keeps any. */
-struct exit_stats *vmx_exits_alloc_vm(const struct vmx_exits_vm *vm, u32 entries, gfp_t gfp)
-{
-	struct exit_stats *s = vmx_exits_alloc(vm->config.hist, gfp);
-
-	if (!s || !vm->config.causes)
-		return s;
-
-	s->causes = kzalloc(struct_size(s->causes, entry, entries), gfp);
-	if (!s->causes) {
-		kfree(s);
-		return NULL;
-	}
-	s->causes->seeds[0] = get_random_u64() | 1;
-	s->causes->seeds[1] = get_random_u64() | 1;
-	s->causes->capacity = entries;
-	return s;
-}
-
-void vmx_exits_free(struct exit_stats *s)
-{
-	if (s)
-		kfree(s->causes);
-	kfree(s);
-}
 
 /* Add a VM's vCPUs, which may be running, to @sum. */
 void vmx_exits_sum(struct vmx_exits_vm *vm, struct exit_stats *sum)
@@ -128,8 +87,8 @@ static void vmx_exits_free_vm(struct vmx_exits_vm *vm)
 	struct vmx_exits_vcpu *v, *next;
 
 	list_for_each_entry_safe(v, next, &vm->vcpus, list) {
-		vmx_exits_free(v->snapshot);
-		vmx_exits_free(v->exits.set);
+		exit_stats_free(v->snapshot);
+		exit_stats_free(v->exits.set);
 		kfree(v);
 	}
 	kfree(vm->base);
@@ -203,7 +162,8 @@ static int vmx_exits_add(struct kvm_vcpu *vcpu)
 
 	v = kzalloc(sizeof(*v), GFP_KERNEL_ACCOUNT);
 	if (v)
-		v->exits.set = vmx_exits_alloc_vm(vm, EXIT_STATS_CAUSE_ENTRIES, GFP_KERNEL_ACCOUNT);
+		v->exits.set = exit_stats_alloc(&vm->config, EXIT_STATS_CAUSE_ENTRIES,
+						   GFP_KERNEL_ACCOUNT);
 	if (!v || !v->exits.set) {
 		kfree(v);
 		if (!found)

@@ -84,9 +84,6 @@ void vmx_exits_end_vm(struct kvm *kvm);
 void vmx_exits_put_vm(struct vmx_exits_vm *vm);
 int vmx_exits_begin(void);
 void vmx_exits_end_all(void);
-struct exit_stats *vmx_exits_alloc(bool hist, gfp_t gfp);
-struct exit_stats *vmx_exits_alloc_vm(const struct vmx_exits_vm *vm, u32 entries, gfp_t gfp);
-void vmx_exits_free(struct exit_stats *s);
 struct exit_stats_vcpu *vmx_exits_search(struct kvm_vcpu *vcpu);
 void vmx_exits_sum(struct vmx_exits_vm *vm, struct exit_stats *sum);
 

@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use crate::answer::{answer, Config};
 use crate::causes::{Causes, Entry};
-use crate::clock::{Handled, Vcpu};
+use crate::clock::Vcpu;
 use crate::counters::{slot, Set, View};
 use crate::vendor::Vendor;
 use crate::{abi, c};
@@ -101,28 +101,8 @@ pub unsafe extern "C" fn exit_stats_handled(v: *mut c::exit_stats_vcpu) {
     }
 }
 
-/// Does the same for a vCPU whose causes are kept, and for any other.
-///
-/// # Safety
-///
-/// As of [`exit_stats_handled`].
-#[no_mangle]
-pub unsafe extern "C" fn exit_stats_handled_caused(v: *mut c::exit_stats_vcpu) {
-    // SAFETY: By the requirement of this function.
-    if let Some((vcpu, to)) = unsafe { vcpu(v) } {
-        let tsc = clock();
-        // SAFETY: The causes are valid, likewise.
-        match vcpu.handled_with_cause(unsafe { with_causes(to) }, tsc) {
-            Handled::Completely => (),
-            // SAFETY: Likewise.
-            Handled::WithoutCause(cycles) => unsafe { caused_otherwise(v, cycles) },
-            // SAFETY: Likewise.
-            Handled::Otherwise => unsafe { handled_otherwise(v, tsc) },
-        }
-    }
-}
-
-/// Counts and times what neither of the two does at once.
+/// Counts and times an exit that is not from L1, has no row yet or none of its own, or
+/// whose cause is kept.
 ///
 /// # Safety
 ///
@@ -134,23 +114,6 @@ unsafe fn handled_otherwise(v: *mut c::exit_stats_vcpu, tsc: u64) {
     if let Some((vcpu, to)) = unsafe { vcpu(v) } {
         // SAFETY: The causes are valid, likewise.
         vcpu.handled_otherwise(unsafe { with_causes(to) }, tsc);
-    }
-}
-
-/// Counts the cause of an exit that is counted already.
-///
-/// # Safety
-///
-/// As of [`exit_stats_handled`].
-#[cold]
-#[inline(never)]
-unsafe fn caused_otherwise(v: *mut c::exit_stats_vcpu, cycles: u64) {
-    // SAFETY: By the requirement of this function.
-    if let Some((vcpu, to)) = unsafe { vcpu(v) } {
-        // SAFETY: The causes are valid, likewise.
-        if let Some(causes) = unsafe { with_causes(to) }.causes {
-            vcpu.caused_otherwise(causes, cycles);
-        }
     }
 }
 

@@ -176,24 +176,7 @@ impl<'a> Causes<'a> {
         None
     }
 
-    /// Counts an exit that took `cycles`, after its reason's row has counted it, if its cause
-    /// has the first entry of its chain; returns whether it has. One writer only.
-    #[inline(always)]
-    pub(crate) fn count_known(self, cause: Cause, cycles: u64) -> bool {
-        let first = self.chain(cause).load(Relaxed).into();
-        let Some(entry) = self
-            .entries
-            .get(index(first))
-            .filter(|entry| is(entry, cause))
-        else {
-            return false;
-        };
-        add(&entry[EXITS], 1);
-        add(&entry[CYCLES], cycles);
-        true
-    }
-
-    /// Counts it in any case.
+    /// Counts an exit that took `cycles`, after its reason's row has counted it. One writer only.
     pub(crate) fn count(self, cause: Cause, cycles: u64) {
         let chain = self.chain(cause);
         let found = self.find(chain, cause).map(|(_, entry)| entry);

@@ -25,11 +25,11 @@
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::abi;
-use crate::causes::{Cause, Causes};
+use crate::causes::Cause;
 use crate::counters::{
     add, Row, Set, View, AWAY, BEYOND, BLOCKED, CYCLES, DROPPED, EXITS, GUEST, L2, USER,
 };
-use crate::hist::{record, usual_bucket, ENTRY};
+use crate::hist::{record, ENTRY};
 use crate::vendor::DIRECT;
 
 /// What a vCPU does; valid when zeroed.
@@ -102,17 +102,6 @@ pub mod event {
     pub const ENTRY_EMULATED: u32 = 9;
 }
 
-/// What was done for an exit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handled {
-    /// Everything.
-    Completely,
-    /// Everything but its cause, which took so many cycles.
-    WithoutCause(u64),
-    /// Nothing: it is not a usual one.
-    Otherwise,
-}
-
 impl Vcpu {
     /// Counts and times the latest exit, if it is a usual one: it has been handled.
     ///
@@ -131,107 +120,41 @@ impl Vcpu {
         false
     }
 
-    /// Counts and times it if its cause is kept and nothing else about it is rare: so no
-    /// call is on the way, for which registers would have to be saved.
-    ///
-    /// What is [`Handled::Otherwise`] is for [`Vcpu::handled_otherwise`], and what is
-    /// [`Handled::WithoutCause`] for [`Vcpu::caused_otherwise`].
+    /// Counts and times any other exit, and its cause if that is kept.
     #[inline(always)]
-    pub fn handled_with_cause(&self, to: View<'_>, tsc: u64) -> Handled {
-        let latest = self.latest.load(Relaxed) ^ CAUSED;
-        let Some((causes, slot @ 0..DIRECT)) = to.causes.map(|causes| (causes, latest as usize))
-        else {
-            return Handled::Otherwise;
-        };
-        let Some(cycles) = self.count_usual(to, slot, tsc) else {
-            return Handled::Otherwise;
-        };
-        match causes.count_known(self.cause_of(latest), cycles) {
-            true => Handled::Completely,
-            false => Handled::WithoutCause(cycles),
-        }
-    }
-
-    /// Returns what made the latest exit.
-    #[inline(always)]
-    fn cause_of(&self, latest: u64) -> Cause {
-        let [flags, key, rip] = &self.cause;
-        Cause {
-            id: (latest & 0xffff) | flags.load(Relaxed),
-            key: key.load(Relaxed),
-            rip: rip.load(Relaxed),
-        }
-    }
-
-    /// Counts what made the latest exit, which took so many cycles.
-    pub fn caused_otherwise(&self, causes: Causes<'_>, cycles: u64) {
-        let latest = self.latest.load(Relaxed);
-        let mut cause = self.cause_of(latest);
-        if latest & FROM_L2 != 0 {
-            cause.id |= abi::CAUSE_L2;
-        }
-        causes.count(cause, cycles);
-    }
-
-    /// Counts and times any exit.
     pub fn handled_otherwise(&self, to: View<'_>, tsc: u64) {
-        if self.handled_as_usual(to, tsc) {
-            return;
-        }
         let latest = self.latest.load(Relaxed);
         if latest & OVER != 0 {
             return;
         }
         let row = to.set.row_of(latest as u32 & 0xffff);
         let cycles = self.count(to, row, tsc);
-        if let Some(row) = to.set.rows.get(row).filter(|_| latest & FROM_L2 != 0) {
+        let from_l2 = latest & FROM_L2 != 0;
+        if let Some(row) = to.set.rows.get(row).filter(|_| from_l2) {
             add(&row[L2], 1);
         }
         if let Some(causes) = to.causes.filter(|_| latest & CAUSED != 0) {
-            self.caused_otherwise(causes, cycles);
-        }
-    }
-
-    /// Counts an exit that has a row, a histogram and an ordinary time, and returns its
-    /// cycles; `None` if it does not: then nothing was done.
-    #[inline(always)]
-    fn count_usual(&self, to: View<'_>, slot: usize, tsc: u64) -> Option<u64> {
-        let row = usize::from(to.set.map.get(slot)?.load(Relaxed));
-        if row >= BEYOND {
-            return None;
-        }
-        let (guest, cycles) = self.times(tsc)?;
-        let counters = to.set.rows.get(row)?;
-        let bucket = usual_bucket(to.hist?.rows.get(row)?, cycles)?;
-        self.mark.store(tsc, Relaxed);
-        add(&counters[EXITS], 1);
-        add(&counters[CYCLES], cycles);
-        add(&counters[GUEST], guest);
-        add(bucket, 1);
-        Some(cycles)
-    }
-
-    /// Returns how long the vCPU was in the guest, and how long its exit was handled;
-    /// `None` if that is not to be had from the clock.
-    #[inline(always)]
-    fn times(&self, tsc: u64) -> Option<(u64, u64)> {
-        let (start, mark) = (self.start.load(Relaxed), self.mark.load(Relaxed));
-        let (guest, cycles) = (start.wrapping_sub(mark), tsc.wrapping_sub(start));
-        // One that is negative, or no cycles, makes this so, too.
-        match (guest | cycles.wrapping_sub(1)) as i64 {
-            0.. => Some((guest, cycles)),
-            _ => None,
+            let [flags, key, rip] = &self.cause;
+            let level = if from_l2 { abi::CAUSE_L2 } else { 0 };
+            let cause = Cause {
+                id: (latest & 0xffff) | flags.load(Relaxed) | level,
+                key: key.load(Relaxed),
+                rip: rip.load(Relaxed),
+            };
+            causes.count(cause, cycles);
         }
     }
 
     /// Counts any exit, and returns its cycles; 0 if it has no time.
     #[inline(always)]
     fn count(&self, to: View<'_>, row: usize, tsc: u64) -> u64 {
-        let times = self.times(tsc);
+        let (start, mark) = (self.start.load(Relaxed), self.mark.load(Relaxed));
         self.mark.store(tsc, Relaxed);
-        let Some((guest, cycles)) = times else {
+        let (guest, cycles) = (start.wrapping_sub(mark), tsc.wrapping_sub(start));
+        // One that is negative, or no cycles, makes this so, too.
+        if ((guest | cycles.wrapping_sub(1)) as i64) < 0 {
             return count_untimed(to.set, row);
-        };
+        }
         let Some(counters) = to.set.rows.get(row) else {
             return 0;
         };

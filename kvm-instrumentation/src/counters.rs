@@ -143,6 +143,7 @@ impl Set {
     }
 
     /// Returns the index of a number's row, which is handed out to it if there is one left.
+    #[inline]
     pub(crate) fn row_of(&self, number: u32) -> usize {
         let Some(cell) = self.map.get(slot(number)) else {
             return BEYOND;
@@ -155,6 +156,7 @@ impl Set {
     }
 
     /// Gives a slot the next row, if there is one left.
+    #[cold]
     fn hand_out(&self, cell: &AtomicU8) -> usize {
         let row = self.used.load(Relaxed);
         if usize::from(row) >= BEYOND {

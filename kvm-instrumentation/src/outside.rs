@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicU8, Ordering::Re
 
 use crate::causes;
 use crate::causes::{Cause, Causes, Entry, Head};
-use crate::clock::{phase, Handled, Vcpu, CAUSED, FROM_L2};
+use crate::clock::{phase, Vcpu, CAUSED, FROM_L2};
 use crate::counters::View;
 use crate::counters::{Set, NONE, ROWS, SLOTS, WORDS};
 use crate::hist::{self, Hist};
@@ -130,14 +130,8 @@ impl Vcpu {
     /// Counts and times the latest exit: it has been handled. Call it once an exit.
     #[inline(always)]
     pub fn handled(&self, to: View<'_>, tsc: u64) {
-        match self.handled_with_cause(to, tsc) {
-            Handled::Completely => (),
-            Handled::WithoutCause(cycles) => {
-                if let Some(causes) = to.causes {
-                    self.caused_otherwise(causes, cycles);
-                }
-            }
-            Handled::Otherwise => self.handled_otherwise(to, tsc),
+        if !self.handled_as_usual(to, tsc) {
+            self.handled_otherwise(to, tsc);
         }
     }
 

@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use exit_stats::abi;
-use exit_stats::boundary::{exit_stats_event, exit_stats_handled, exit_stats_handled_caused};
+use exit_stats::boundary::{exit_stats_event, exit_stats_handled};
 use exit_stats::causes::{Cause, ENTRIES};
 use exit_stats::clock::{event, Vcpu};
 use exit_stats::counters::Set;
@@ -182,7 +182,7 @@ fn record_causes(place: &mut Place, exits: u64, kinds: u64) {
         unsafe {
             (*vcpu).exit(reason, false, clock());
             (*vcpu).cause(cause);
-            exit_stats_handled_caused(vcpu);
+            exit_stats_handled(vcpu);
         }
     });
 }

@@ -28,7 +28,6 @@ macro_rules! same_signature {
 
 same_signature! {
     exit_stats_handled: fn(*mut c::exit_stats_vcpu) -> ();
-    exit_stats_handled_caused: fn(*mut c::exit_stats_vcpu) -> ();
     exit_stats_event: fn(*mut c::exit_stats_vcpu, u32) -> ();
     exit_stats_answer: fn(
         *const c::exit_stats_config, u32, u32, *const c::exit_stats, *mut c::exit_stats_regs

@@ -21,6 +21,7 @@ PLACES = {
     "kvm_exit_stats.h": (2, "arch/x86/include/asm/kvm_exit_stats.h"),
     "exit_stats_hooks.h": (2, "arch/x86/kvm/exit_stats_hooks.h"),
     "exit_stats_keys.h": (3, "arch/x86/kvm/exit_stats_keys.h"),
+    "exit_stats_alloc.h": (2, "arch/x86/kvm/exit_stats_alloc.h"),
     "exit_stats_core.c": (2, "arch/x86/kvm/exit_stats_core.c"),
     "exit_stats_causes.h": (3, "arch/x86/kvm/vmx/exit_stats_causes.h"),
     "exit_stats_vmx.c": (3, "arch/x86/kvm/vmx/exit_stats_vmx.c"),
