@@ -3,6 +3,7 @@
 
 use maud::{html, Markup, PreEscaped, DOCTYPE};
 
+use crate::report::causes;
 use crate::report::charts::{self, css, SERIES};
 use crate::report::facts::{change, Facts};
 use crate::units::{grouped, percent, time};
@@ -161,6 +162,7 @@ fn single(facts: &Facts, named: bool) -> Markup {
             }
         }
         (table(facts, &suffix))
+        (causes::section(facts, &suffix))
     }
 }
 
