@@ -291,6 +291,8 @@ fn a_cause_has_the_name_that_the_manual_gives_it() {
         (CauseKind::MmioWrite, 0xfee0_0300, "local APIC ICR"),
         (CauseKind::MmioRead, 0xfed0_00f0, "HPET"),
         (CauseKind::Page, 0xb_8002, "VGA frame buffer"),
+        (CauseKind::Cpuid, (3 << 32) | 0xd, "XSAVE areas"),
+        (CauseKind::Cpuid, 0x8000_0008, "address sizes"),
         (CauseKind::Hypercall, 5, "KVM_HC_KICK_CPU"),
         (
             CauseKind::HypervHypercall,

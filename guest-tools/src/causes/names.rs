@@ -33,6 +33,7 @@ struct Tables {
     pages: BTreeMap<String, String>,
     hypercalls: BTreeMap<String, String>,
     hyperv: BTreeMap<String, String>,
+    leaves: BTreeMap<String, String>,
 }
 
 /// What is known by name.
@@ -44,6 +45,7 @@ pub struct Names {
     pages: Ranges,
     hypercalls: Ranges,
     hyperv: Ranges,
+    leaves: Ranges,
     /// /proc/ioports, /proc/iomem and the symbols of the guest, where they are given.
     ioports: Ranges,
     iomem: Ranges,
@@ -76,6 +78,7 @@ impl Names {
             pages: ranges(tables.pages)?,
             hypercalls: ranges(tables.hypercalls)?,
             hyperv: ranges(tables.hyperv)?,
+            leaves: ranges(tables.leaves)?,
             ioports: proc(&files.ioports)?,
             iomem: proc(&files.iomem)?,
             symbols: match &files.symbols {
@@ -119,7 +122,7 @@ impl Names {
                 self.address(key)
             }
             CauseKind::Page => self.address(key & !0xfff),
-            CauseKind::Cpuid => None,
+            CauseKind::Cpuid => own(self.leaves.name(key & 0xffff_ffff)),
             CauseKind::Hypercall => own(self.hypercalls.name(key)),
             CauseKind::HypervHypercall => own(self.hyperv.name(key)),
             CauseKind::ApicWrite => own(self.apic.name(key)),
