@@ -16,7 +16,7 @@ use crate::text::harmless;
 use crate::tsc;
 use crate::view::{Counter, Scope, View};
 pub use table::parse;
-pub use vcpus::Vcpu;
+pub use vcpus::{parse as parse_vcpus, Vcpu};
 
 /// KVM's folder, where it counts its exits itself.
 const KVM: &str = "sys/kernel/debug/kvm";

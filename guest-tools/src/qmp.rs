@@ -74,14 +74,29 @@ impl Qmp {
     /// The system's, if there is no such socket or nobody answers; usage, if the VM
     /// has no such vCPU.
     pub fn open(socket: &Path, chosen: Option<u32>, tsc_khz: u32, vendor: Vendor) -> Result<Self> {
+        let stream = UnixStream::connect(socket).map_err(|error| {
+            Error::system(format!("cannot connect to {}", socket.display()), error)
+        })?;
+        Self::over(stream, socket, chosen, tsc_khz, vendor)
+    }
+
+    /// The same over a stream that is connected to this socket.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Qmp::open`].
+    pub fn over(
+        stream: UnixStream,
+        socket: &Path,
+        chosen: Option<u32>,
+        tsc_khz: u32,
+        vendor: Vendor,
+    ) -> Result<Self> {
         let name = socket.display().to_string();
-        let stream = UnixStream::connect(socket)
-            .and_then(|stream| {
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                Ok(stream)
-            })
-            .map_err(|error| Error::system(format!("cannot connect to {name}"), error))?;
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
+            .map_err(|error| Error::system(format!("cannot use {name}"), error))?;
         let mut qmp = Self {
             stream: BufReader::new(stream).into(),
             name: socket

@@ -161,18 +161,24 @@ impl Causes {
     pub fn parse(text: &str, file: &str) -> Result<Self> {
         let causes: Self = serde_json::from_str(text)
             .map_err(|error| Error::input(file, error.line(), format!("no causes: {error}")))?;
+        let wrong = |problem: &str| Error::input(file, 0, problem);
         match causes.format.as_str() {
+            FORMAT if !causes.adds_up() => Err(wrong("its exits add up to more than 64 bits")),
             FORMAT if causes.seconds > 0.0 && causes.seconds.is_finite() => Ok(causes),
-            FORMAT => {
-                let problem = format!("no length of time: {}", causes.seconds);
-                Err(Error::input(file, 0, problem))
-            }
-            other => Err(Error::input(
-                file,
-                0,
-                format!("its format is {other:?}, and this vmxscope reads {FORMAT:?}"),
-            )),
+            FORMAT => Err(wrong(&format!("no length of time: {}", causes.seconds))),
+            other => Err(wrong(&format!(
+                "its format is {other:?}, and this vmxscope reads {FORMAT:?}"
+            ))),
         }
+    }
+
+    /// Whether the exits of each table have a sum of 64 bits.
+    fn adds_up(&self) -> bool {
+        let tables = [&self.reasons, &self.causes, &self.places];
+        tables.into_iter().all(|table| {
+            let sum = |sum: u64, cause: &Cause| sum.checked_add(cause.exits);
+            table.iter().try_fold(self.rest, sum).is_some()
+        })
     }
 
     /// How often a second something happened.

@@ -49,7 +49,11 @@ impl Vcpu {
 }
 
 /// Reads the table of a VM's vCPUs.
-pub(super) fn parse(text: &str, file: &str) -> Result<Vec<Vcpu>> {
+///
+/// # Errors
+///
+/// The line that is not understood, or that the table is cut off.
+pub fn parse(text: &str, file: &str) -> Result<Vec<Vcpu>> {
     if !text.ends_with('\n') {
         return Err(Error::input(file, 0, "the table is cut off"));
     }

@@ -47,8 +47,9 @@ pub fn parse(text: &str, file: &str) -> Result<Vec<Hist>> {
             let figure = || figure.map_err(|_| problem(format!("no number: {line:?}")));
             match name {
                 "Hits" => {
-                    let (stated, sum) = (figure()?, sum(table));
-                    if stated != sum {
+                    let (stated, sum) = (figure()?, table.events());
+                    if sum != Some(stated) {
+                        let sum = sum.map_or("too many".into(), |sum| sum.to_string());
                         let text = format!("the entries are {sum} events, but it had {stated}");
                         return Err(problem(text));
                     }
@@ -70,9 +71,12 @@ pub fn parse(text: &str, file: &str) -> Result<Vec<Hist>> {
     }
 }
 
-fn sum(table: &Hist) -> u64 {
-    let counts = table.entries.iter().map(|(_, count)| *count);
-    counts.fold(0, u64::saturating_add)
+impl Hist {
+    /// The number of events that have an entry; `None` if 64 bits do not hold it.
+    pub fn events(&self) -> Option<u64> {
+        let mut counts = self.entries.iter().map(|(_, count)| *count);
+        counts.try_fold(0, u64::checked_add)
+    }
 }
 
 /// The fields of `hist:keys=rw,port,size:vals=hitcount:...`.

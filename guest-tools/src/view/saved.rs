@@ -28,13 +28,19 @@ impl View {
         Ok(views)
     }
 
-    /// Whether the figures of a file can be ones: their sums fit into 64 bits, and
-    /// histograms have the buckets that there are.
+    /// Whether the figures of a file can be ones: their sums fit into 64 bits,
+    /// histograms have the buckets that there are, and no more reasons are left out.
     pub fn check(&self) -> std::result::Result<(), String> {
         if self.format != FORMAT {
             return Err(format!(
                 "its format is {:?}, and this vmxscope reads {FORMAT:?}",
                 self.format
+            ));
+        }
+        if self.left_out > usize::from(u16::MAX) {
+            return Err(format!(
+                "it leaves out {} reasons, and there are not so many",
+                self.left_out
             ));
         }
         let figures: [fn(&Row) -> u64; 9] = [

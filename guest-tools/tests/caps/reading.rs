@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
+use vmx_caps::capabilities::{Capabilities, State};
+use vmx_caps::report::{self, Plain};
 use vmx_caps::tables::{by_index, MSRS, SECTIONS};
 use vmxscope::caps::known::{Fact, Item, Known};
 use vmxscope::caps::{parse, profile};
@@ -245,7 +247,35 @@ fn as_vmxcap(values: &BTreeMap<u32, u64>) -> String {
     text
 }
 
+/// Any state of each MSR, as the kernel may find it.
+fn any_caps() -> impl Strategy<Value = Capabilities> {
+    let state = prop_oneof![
+        4 => any::<u64>().prop_map(State::Present),
+        1 => Just(State::NotEnumerated),
+        1 => Just(State::Faulted),
+        1 => any::<u64>().prop_map(State::PresentNotEnumerated),
+    ];
+    prop::collection::vec(state, MSRS.len()).prop_map(|states| {
+        let mut caps = Capabilities::EMPTY;
+        for (msr, state) in MSRS.iter().zip(states) {
+            assert!(caps.set(msr.index, state));
+        }
+        caps
+    })
+}
+
 proptest! {
+    #[test]
+    fn what_the_module_logs_is_read_as_it_was(caps in any_caps(), seconds in 0.0..1e6) {
+        let mut log = String::new();
+        report::of_values(&caps, &mut Plain::new(&mut log));
+        let line = |line| format!("[{seconds:12.6}] vmx_caps: {line}\n");
+        let dmesg: String = log.lines().map(line).collect();
+        let known = read(&dmesg);
+        prop_assert_eq!(known.caps, caps);
+        prop_assert!(known.complete && known.notes.is_empty());
+    }
+
     #[test]
     fn no_text_does_worse_than_an_error(text in any::<String>(), first in any::<Option<u32>>()) {
         let _ = parse::text(&text, "fuzz", first);

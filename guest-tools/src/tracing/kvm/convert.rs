@@ -10,7 +10,7 @@ use super::tables::{
     REASONS, REGISTERS, SUBLEAVES, TABLES,
 };
 use crate::causes::model::{Cause, CauseKind, Causes, Source, FORMAT};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tracing::hist::{self, Hist};
 
 /// Makes causes of the `hist` files of events, each with its name.
@@ -23,10 +23,16 @@ pub fn of_hists<'a>(
     seconds: f64,
 ) -> Result<Causes> {
     let mut found = Found::default();
+    // So no sum of some of them is too large either.
+    let mut events = 0_u64;
     for (event, path, text) in texts {
         for hist in hist::parse(text, path)? {
             let ours = |table: &&&Table| table.event == event && table.is(&hist);
             if let Some(table) = TABLES.iter().find(ours) {
+                let sum = hist.events().and_then(|more| events.checked_add(more));
+                let problem =
+                    || Error::input(path, 0, "with the tables before it are too many events");
+                events = sum.ok_or_else(problem)?;
                 if hist.dropped != 0 {
                     found.dropped.insert(table.what.into(), hist.dropped);
                 }
@@ -249,7 +255,7 @@ impl Sums {
         exits: u64,
     ) {
         let sum = self.0.entry((kind, reason, key, rip)).or_default();
-        *sum = sum.saturating_add(exits);
+        *sum += exits;
     }
 
     /// The most frequent cause first.
