@@ -23,13 +23,9 @@
 
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{
-    AtomicU32, AtomicU64, AtomicU8,
-    Ordering::{Acquire, Relaxed, Release},
-};
-
 use crate::abi;
 use crate::counters::add;
+use crate::sync::{Acquire, AtomicU32, AtomicU64, AtomicU8, Relaxed, Release};
 
 /// Entries of a vCPU's table, and what is left of a sum: with the head, 8 KiB.
 pub const ENTRIES: usize = 123;

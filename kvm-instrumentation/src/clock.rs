@@ -22,14 +22,13 @@
 
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
-
 use crate::abi;
 use crate::causes::Cause;
 use crate::counters::{
     add, Row, Set, View, AWAY, BEYOND, BLOCKED, CYCLES, DROPPED, EXITS, GUEST, L2, USER,
 };
 use crate::hist::{record, ENTRY};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Relaxed};
 use crate::vendor::DIRECT;
 
 /// What a vCPU does; valid when zeroed.

@@ -13,13 +13,9 @@
 
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{
-    AtomicPtr, AtomicU64, AtomicU8,
-    Ordering::{Acquire, Relaxed, Release},
-};
-
 use crate::causes::{Causes, Head};
 use crate::hist::{self, Hist};
+use crate::sync::{Acquire, AtomicPtr, AtomicU64, AtomicU8, Relaxed, Release};
 use crate::{abi, vendor::Vendor};
 
 pub use crate::vendor::{slot, SLOTS};

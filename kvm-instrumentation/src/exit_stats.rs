@@ -16,4 +16,5 @@ pub mod causes;
 pub mod clock;
 pub mod counters;
 pub mod hist;
+mod sync;
 pub mod vendor;

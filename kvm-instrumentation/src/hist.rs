@@ -6,10 +6,9 @@
 
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use crate::abi;
 use crate::counters::{add, ROWS};
+use crate::sync::{AtomicU64, Relaxed};
 
 /// Words of a row: the buckets first.
 pub(crate) const WORDS: usize = 32;

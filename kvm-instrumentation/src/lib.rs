@@ -4,11 +4,13 @@
 //!
 //! This is the cargo library: the pure part of what is linked into KVM, for tests
 //! and for the guest's tools. The kernel's root is `exit_stats.rs`.
-#![no_std]
+#![cfg_attr(not(loom), no_std)]
 
 pub mod abi;
 pub mod answer;
+#[cfg(not(loom))]
 pub mod boundary;
+#[cfg(not(loom))]
 mod c;
 pub mod causes;
 pub mod clock;
@@ -18,5 +20,6 @@ pub mod outside;
 pub mod reader;
 pub mod reason;
 mod svm;
+mod sync;
 pub mod vendor;
 mod vmx;

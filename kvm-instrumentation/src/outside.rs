@@ -6,15 +6,20 @@
 
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicU8, Ordering::Relaxed};
+use core::array::from_fn;
 
-use crate::causes;
 use crate::causes::{Cause, Causes, Entry, Head};
 use crate::clock::{phase, Vcpu, CAUSED, FROM_L2};
 use crate::counters::View;
-use crate::counters::{Set, NONE, ROWS, SLOTS, WORDS};
-use crate::hist::{self, Hist};
+use crate::counters::{Set, NONE};
+use crate::hist::Hist;
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicU8, Relaxed};
 use crate::vendor::Vendor;
+
+/// Counters that begin at 0.
+fn zeros<const N: usize>() -> [AtomicU64; N] {
+    from_fn(|_| AtomicU64::new(0))
+}
 
 impl Default for Set {
     fn default() -> Self {
@@ -27,8 +32,8 @@ impl Default for Set {
             used: AtomicU8::new(0),
             causes: AtomicPtr::new(core::ptr::null_mut()),
             reserved: [0; 30],
-            map: [const { AtomicU8::new(NONE) }; SLOTS],
-            rows: [const { [const { AtomicU64::new(0) }; WORDS] }; ROWS],
+            map: from_fn(|_| AtomicU8::new(NONE)),
+            rows: from_fn(|_| zeros()),
         }
     }
 }
@@ -44,7 +49,7 @@ impl Default for Vcpu {
             set: AtomicPtr::new(core::ptr::null_mut()),
             phase: AtomicU32::new(phase::NEW),
             reserved: 0,
-            cause: [const { AtomicU64::new(0) }; 3],
+            cause: zeros(),
         }
     }
 }
@@ -52,7 +57,7 @@ impl Default for Vcpu {
 impl Default for Hist {
     fn default() -> Self {
         Self {
-            rows: [const { [const { AtomicU64::new(0) }; hist::WORDS] }; ROWS],
+            rows: from_fn(|_| zeros()),
         }
     }
 }
@@ -68,19 +73,18 @@ pub struct Table<const N: usize> {
 impl<const N: usize> Table<N> {
     /// Returns an empty table whose hash has this seed.
     pub fn new(seed: u64) -> Self {
-        let words = || [const { AtomicU64::new(0) }; causes::WORDS];
         Self {
             head: Head {
                 seeds: [seed | 1, seed.rotate_left(32) | 1],
                 used: AtomicU64::new(0),
                 missed: AtomicU64::new(0),
                 fewest: AtomicU64::new(0),
-                candidates: [const { AtomicU64::new(0) }; 2],
+                candidates: zeros(),
                 capacity: AtomicU32::new(N as u32),
                 reserved: 0,
-                first: [const { AtomicU8::new(0) }; causes::CHAINS],
+                first: from_fn(|_| AtomicU8::new(0)),
             },
-            entries: core::array::from_fn(|_| words()),
+            entries: from_fn(|_| zeros()),
         }
     }
 

@@ -3,12 +3,12 @@
 
 mod vm;
 
-use exit_stats::abi::{self, Layout, Regs, Role, Selector};
+use exit_stats::abi::{self, CauseSelector, Layout, Regs, Role, Selector};
 use exit_stats::clock::event;
 use exit_stats::counters::ROWS;
 use exit_stats::reason::{self, Vendor};
 use proptest::prelude::*;
-use vm::{regs, Vm};
+use vm::{many, regs, Vm};
 
 const GAPS: [u32; 6] = [35, 38, 42, 71, 82, 83];
 
@@ -31,7 +31,7 @@ fn the_reason_table_has_the_sdms_gaps_and_no_others() {
         assert_eq!(reason::symbol(number), Some(symbol));
         assert_eq!(u32::from(reason::get(number).unwrap().number), number);
     }
-    for number in (86..=0x2_0000).chain([u32::MAX]) {
+    for number in (86..=many(0x2_0000, 0x200)).chain([u32::MAX]) {
         assert!(reason::get(number).is_none());
     }
     let mut symbols: Vec<_> = reason::all().map(|reason| reason.symbol).collect();
@@ -61,7 +61,7 @@ fn the_svm_table_has_what_the_apm_defines() {
         assert_eq!(Vendor::Svm.symbol(number), Some(symbol), "{number:#x}");
     }
     let defined = |number: &u32| Vendor::Svm.get(*number).is_some();
-    let all: Vec<u32> = (0..0x2_0000).filter(defined).collect();
+    let all: Vec<u32> = (0..many(0x2_0000, 0x1_0000)).filter(defined).collect();
     let expected = (0..=0xa6).chain(0x400..=0x404).chain(0xfff0..=0xfff2);
     assert_eq!(all, expected.collect::<Vec<_>>());
     let mut symbols: Vec<_> = Vendor::Svm.reasons().iter().map(|one| one.symbol).collect();
@@ -214,7 +214,11 @@ fn the_extension_serves_every_field_of_every_reason_and_no_other() {
         (Vendor::Svm, true),
     ] {
         let vm = Vm::of(vendor, 2, hist);
-        for reason in 0..=0xffff_u32 {
+        let reasons = (0..=0xffff_u32).filter(|reason| {
+            // In Miri those on both sides of what is defined.
+            !cfg!(miri) || matches!(reason, 8..=13 | 33..=36 | 84..=87 | 0xa5..=0xa8 | 0x404..=0x406 | 0xfff2..=0xfff3 | 0xfffb..)
+        });
+        for reason in reasons {
             for field in (0..=12).chain([0x3f, 0x40, 0x57, 0x58, 0x7ffe]) {
                 let defined = match vendor {
                     Vendor::Vmx => reason < 86 && !GAPS.contains(&reason),
@@ -335,7 +339,17 @@ fn xorshift(state: &mut u64) -> u64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    /// A selector that has a meaning is told by its bits, and one that has none is refused.
+    #[test]
+    fn selectors_are_taken_apart_and_put_together_again(ecx: u32) {
+        prop_assert_eq!(Selector::decode(ecx).encode(), ecx);
+        let of_cause = CauseSelector::decode(ecx).map(CauseSelector::encode);
+        prop_assert_eq!(of_cause, (ecx & 0x7f00_0000 == 0).then_some(ecx));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(many(100, 1)))]
 
     /// Ten million selectors, reasons and leaves: each answer is one that a reader
     /// can tell apart, and none is made of what was not counted.
@@ -347,12 +361,12 @@ proptest! {
         vm.config.enabled = enabled;
         vm.config.layout = layout;
         let mut random = seed;
-        for n in 0..1000 {
+        for n in 0..many(1000, 100) {
             let r = xorshift(&mut random);
             vm.exit((n % 2) as usize, r as u32 >> (r >> 60), r & 1 != 0, r >> 33 >> (r & 31));
         }
         vm.select(0, abi::SNAPSHOT, false);
-        for _ in 0..100_000 {
+        for _ in 0..many(100_000, 500) {
             let r = xorshift(&mut random);
             let ecx = match r >> 62 {
                 0 => r as u32,

@@ -24,49 +24,71 @@ struct Block {
 const HIST: usize = offset_of!(Block, set);
 const SET: usize = offset_of!(Block, vcpu) + 40;
 
-fn block() -> Box<Block> {
+/// A block as C has it: by its address, and never borrowed as a whole.
+struct Owned(*mut Block);
+
+impl Owned {
+    fn vcpu(&self) -> *mut Vcpu {
+        // SAFETY: The block is valid.
+        unsafe { &raw mut (*self.0).vcpu }
+    }
+
+    fn set(&self) -> *mut Set {
+        // SAFETY: The block is valid.
+        unsafe { &raw mut (*self.0).set }
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // SAFETY: It came from a box.
+        drop(unsafe { Box::from_raw(self.0) });
+    }
+}
+
+fn block() -> Owned {
     // SAFETY: The types that C allocates may be zero.
-    let mut block = Box::new(unsafe { MaybeUninit::<Block>::zeroed().assume_init() });
-    let hist: *mut Hist = &mut block.hist;
-    let set: *mut Set = &mut block.set;
-    let start: *mut u8 = (&raw mut *block).cast();
+    let block = Box::new(unsafe { MaybeUninit::<Block>::zeroed().assume_init() });
+    let block = Owned(Box::into_raw(block));
+    let start: *mut u8 = block.0.cast();
     // SAFETY: The pointers are there, as the drift test has it, and the set is valid.
     unsafe {
+        let hist = &raw mut (*block.0).hist;
         start.add(HIST).cast::<*mut Hist>().write(hist);
-        start.add(SET).cast::<*mut Set>().write(set);
-        exit_stats_clear(set);
+        start.add(SET).cast::<*mut Set>().write(block.set());
+        exit_stats_clear(block.set());
     }
     block
 }
 
-/// An exit that begins now, by this CPU's clock.
-fn exit(block: &mut Block, reason: u32, l2: bool) {
-    // SAFETY: Every x86-64 CPU has RDTSC, and no kernel forbids it here.
-    let start = unsafe { core::arch::x86_64::_rdtsc() };
-    block.vcpu.exit(reason, l2, start);
+/// An exit that begins now, by the clock of the boundary.
+fn exit(block: &Owned, reason: u32, l2: bool) {
     // SAFETY: It is valid, and only this thread has it.
-    unsafe { exit_stats_handled(&mut block.vcpu) };
+    unsafe {
+        (*block.vcpu()).exit(reason, l2, clock());
+        exit_stats_handled(block.vcpu());
+    }
 }
 
-fn value(block: &Block, reason: u32, field: u32) -> u64 {
+fn value(block: &Owned, reason: u32, field: u32) -> u64 {
     // SAFETY: The set is valid, and so are its histograms.
-    unsafe { exit_stats_value(&block.set, reason, field) }
+    unsafe { exit_stats_value(block.set(), reason, field) }
 }
 
 #[test]
 fn what_is_recorded_is_answered() {
-    let mut block = block();
+    let block = block();
     // SAFETY: The vCPU is valid, and only this thread has it.
-    unsafe { exit_stats_event(&mut block.vcpu, event::USER_END) };
-    exit(&mut block, 0x0800_000a, true);
-    exit(&mut block, 12, false);
+    unsafe { exit_stats_event(block.vcpu(), event::USER_END) };
+    exit(&block, 0x0800_000a, true);
+    exit(&block, 12, false);
     // SAFETY: The vCPU is valid, and only this thread has it.
     unsafe {
-        exit_stats_event(&mut block.vcpu, event::BLOCK_BEGIN);
-        exit_stats_event(&mut block.vcpu, event::BLOCK_END);
-        exit_stats_event(&mut block.vcpu, event::ENTRY_FAILED);
-        exit_stats_event(&mut block.vcpu, 10);
-        exit_stats_event(&mut block.vcpu, u32::MAX);
+        exit_stats_event(block.vcpu(), event::BLOCK_BEGIN);
+        exit_stats_event(block.vcpu(), event::BLOCK_END);
+        exit_stats_event(block.vcpu(), event::ENTRY_FAILED);
+        exit_stats_event(block.vcpu(), 10);
+        exit_stats_event(block.vcpu(), u32::MAX);
     }
     let get = |reason, field| value(&block, reason, field);
     assert_eq!([abi::EXITS, abi::L2].map(|field| get(10, field)), [1, 1]);
@@ -98,8 +120,8 @@ fn a_vcpu_without_counters_does_nothing() {
 
 #[test]
 fn a_leaf_is_answered_by_one_set_after_the_other() {
-    let mut block = block();
-    exit(&mut block, 10, false);
+    let block = block();
+    exit(&block, 10, false);
     let cycles = value(&block, 10, abi::CYCLES);
     let config = Config::default();
     let ask = |leaf, ecx, sets: &[*const Set]| {
@@ -109,7 +131,7 @@ fn a_leaf_is_answered_by_one_set_after_the_other() {
         let served = sets.iter().all(answer);
         (served, regs)
     };
-    let set: *const Set = &block.set;
+    let set: *const Set = block.set();
     let (served, regs) = ask(0x4fff_ffff, 0, &[set, set]);
     assert_eq!((served, regs.exits(), regs.cycles()), (true, 2, 2 * cycles));
     assert_eq!(ask(0x4fff_fffd, 35, &[set, set]), (true, Regs::UNDEFINED));
@@ -127,16 +149,16 @@ fn a_leaf_is_answered_by_one_set_after_the_other() {
 
 #[test]
 fn sets_are_cleared_and_added() {
-    let (mut block, mut sum) = (self::block(), self::block());
-    exit(&mut block, 10, false);
+    let (block, sum) = (self::block(), self::block());
+    exit(&block, 10, false);
     let bucket = abi::BUCKET + value(&block, 10, abi::CYCLES).ilog2().min(23);
     for generation in 2..5 {
         // SAFETY: Both are valid.
         unsafe {
-            exit_stats_clear(&mut sum.set);
-            exit_stats_add(&mut sum.set, &block.set);
+            exit_stats_clear(sum.set());
+            exit_stats_add(sum.set(), block.set());
+            assert_eq!((*sum.set()).generation(), generation);
         }
-        assert_eq!(sum.set.generation(), generation);
         assert_eq!(value(&sum, 10, abi::EXITS), 1);
         assert_eq!(value(&sum, 10, bucket), 1);
     }

@@ -6,7 +6,6 @@ mod vm;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::mpsc::channel;
 
 use exit_stats::abi::{self, REST};
 use exit_stats::causes::{Cause, ENTRIES, ROOM};
@@ -14,7 +13,7 @@ use exit_stats::counters::View;
 use exit_stats::outside::Table;
 use exit_stats::reason;
 use proptest::prelude::*;
-use vm::Counted;
+use vm::{many, Counted};
 
 /// Any odd number.
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -179,7 +178,7 @@ fn check_sum(models: &[Model]) {
 #[test]
 fn what_fits_is_exact() {
     let mut model = Model::new(SEED);
-    for round in 0..50 {
+    for round in 0..many(50, 2) {
         for n in 0..ENTRIES as u64 {
             (0..=n % (round + 1)).for_each(|_| model.nth(n));
         }
@@ -244,6 +243,7 @@ fn what_was_not_caused_is_in_the_rest() {
 
 /// What a guest that boots does: hundreds of causes, of which each phase has its own.
 #[test]
+#[cfg_attr(miri, ignore = "a whole boot takes Miri an hour, and is of safe code")]
 fn a_recorded_boot_keeps_the_promises() {
     let text = include_str!("recordings/boot-6.12.txt");
     let (kinds, order) = text.split_once("\n\n").unwrap();
@@ -281,16 +281,16 @@ fn a_recorded_boot_keeps_the_promises() {
 fn what_an_adversary_does_keeps_the_promises() {
     for (kinds, seed) in [(u64::MAX, SEED), (ENTRIES as u64 + 1, SEED), (200, 0)] {
         let mut model = Model::new(seed);
-        for n in 0..20_000 {
+        for n in 0..many(20_000, 400) {
             model.nth(n % kinds);
         }
         model.check();
     }
     let mut model = Model::new(SEED);
     for n in 1..ENTRIES as u64 {
-        (0..1000).for_each(|_| model.nth(n));
+        (0..many(1000, 4)).for_each(|_| model.nth(n));
     }
-    for n in 0..3000 {
+    for n in 0..many(3000, 9) {
         model.nth(1000 + n % 3);
     }
     model.check();
@@ -307,14 +307,19 @@ fn what_an_adversary_does_keeps_the_promises() {
 fn a_sum_of_many_vcpus_keeps_the_promises() {
     let of = |kinds: Range<u64>| {
         let mut model = Model::new(kinds.start + 1);
-        (0..3000).for_each(|n| model.nth(kinds.start + n * n % (kinds.end - kinds.start)));
+        (0..many(3000, 300))
+            .for_each(|n| model.nth(kinds.start + n * n % (kinds.end - kinds.start)));
         model
     };
     // The same; none in common; some.
     check_sum(&[of(0..50), of(0..50)]);
     check_sum(&[of(0..123), of(500..623)]);
     check_sum(&[of(0..400), of(200..600), of(400..800), of(0..10)]);
-    check_sum(&(0..40).map(|n| of(n * 20..n * 20 + 90)).collect::<Vec<_>>());
+    check_sum(
+        &(0..many(40, 3))
+            .map(|n| of(n * 20..n * 20 + 90))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -347,15 +352,10 @@ impl Drop for Ends<'_> {
 #[test]
 fn a_sum_adds_up_while_vcpus_run() {
     let done = AtomicBool::new(false);
+    let vcpus = [SEED, 1].map(|seed| Model::new(seed).counted);
     std::thread::scope(|scope| {
-        let (sender, receiver) = channel();
-        for seed in [SEED, 1] {
-            let (sender, done) = (sender.clone(), &done);
-            scope.spawn(move || {
-                let model = Box::new(Model::new(seed));
-                // The counters are shared as those of a vCPU are, and never freed.
-                let counted: &'static Counted = &Box::leak(model).counted;
-                sender.send(counted).unwrap();
+        for counted in &vcpus {
+            scope.spawn(|| {
                 let mut n = 0_u64;
                 while !done.load(SeqCst) {
                     counted.vcpu.exit(32, false, n * 10 + 1);
@@ -366,14 +366,13 @@ fn a_sum_adds_up_while_vcpus_run() {
                 }
             });
         }
-        let vcpus = [receiver.recv().unwrap(), receiver.recv().unwrap()];
         let (sum, table) = (Counted::vmx(), Box::new(Table::<ROOM>::new(SEED)));
         let to = View {
             causes: Some(table.causes()),
             ..sum.view()
         };
         let _ends = Ends(&done);
-        for _ in 0..2000 {
+        for _ in 0..many(2000, 1) {
             to.clear();
             vcpus.iter().for_each(|vcpu| to.add(vcpu.view()));
             let found = entries(to);
@@ -411,7 +410,7 @@ fn stream() -> impl Strategy<Value = Vec<u64>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(many(60, 1)))]
 
     #[test]
     fn a_table_keeps_its_promises(seed: u64, stream in stream()) {

@@ -9,7 +9,7 @@ use exit_stats::abi::{
 };
 use exit_stats::clock::event;
 use proptest::prelude::*;
-use vm::Counted;
+use vm::{many, Counted};
 
 /// What partitions a vCPU's life.
 const TIMES: [u32; 6] = [CYCLES, BLOCKED, USER, AWAY, ENTRY, GUEST];
@@ -317,7 +317,22 @@ fn actions() -> impl Strategy<Value = Vec<(Action, u64)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(many(1000, 5)))]
+
+    /// The clock may say anything: each exit counts once, and has a time in one bucket or none.
+    #[test]
+    fn no_clock_makes_an_exit_count_twice_or_never(
+        steps in proptest::collection::vec((any::<u64>(), any::<u64>(), 0..12_u32, any::<u32>()), 1..100),
+    ) {
+        let vcpu = Counted::vmx();
+        for (start, end, event, reason) in &steps {
+            vcpu.exit(*reason, false, *start, end.wrapping_sub(*start));
+            vcpu.event(*event, *end ^ *start);
+        }
+        let [exits, dropped] = vcpu.fields(abi::TOTAL, [EXITS, DROPPED]);
+        let timed: u64 = (0..24).map(|k| vcpu.value(abi::TOTAL, abi::BUCKET + k).unwrap()).sum();
+        prop_assert_eq!((exits, timed), (steps.len() as u64, exits - dropped));
+    }
 
     #[test]
     fn any_course_of_events_is_accounted_as_the_naive_model_does(actions in actions()) {

@@ -150,6 +150,7 @@ fn instructions(object: &Path, function: &str) -> Vec<String> {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri runs no other program, such as a compiler")]
 fn the_object_needs_nothing_cannot_panic_and_locks_nothing() {
     let object = Build::new("object").object();
     let symbols = tool("nm", &[], &object);
@@ -183,6 +184,7 @@ fn the_object_needs_nothing_cannot_panic_and_locks_nothing() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri runs no other program, such as a compiler")]
 fn the_header_compiles_as_c() {
     let output = Command::new("cc")
         .args([
@@ -206,6 +208,7 @@ fn the_header_compiles_as_c() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri runs no other program, such as a compiler")]
 fn the_headers_inline_part_latches_the_basic_reason_and_the_level() {
     let build = Build::new("latch");
     let program = r#"
@@ -238,6 +241,7 @@ fn the_headers_inline_part_latches_the_basic_reason_and_the_level() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri runs no other program, such as a compiler")]
 fn what_differs_between_header_and_rust_does_not_compile() {
     let cases = [
         ("a wider argument", "*v, u32 event", "*v, u64 event"),

@@ -7,7 +7,7 @@ use exit_stats::abi::{self, BUCKET, CYCLES, DROPPED, EXITS, MAX, MIN};
 use exit_stats::clock::event;
 use exit_stats::reason::Vendor;
 use proptest::prelude::*;
-use vm::Counted;
+use vm::{many, Counted};
 
 fn buckets(set: &Counted, number: u32) -> Vec<u64> {
     (0..abi::BUCKETS)
@@ -73,7 +73,28 @@ fn a_snapshot_is_taken_anew() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(many(300, 2)))]
+
+    /// Whatever was recorded before, a time is in the bucket of its highest bit and no other.
+    #[test]
+    fn a_time_falls_into_exactly_one_bucket(
+        times in proptest::collection::vec((0..63_u32, any::<u64>()), 1..100),
+    ) {
+        let vcpu = Counted::vmx();
+        let times: Vec<u64> = times.iter().map(|(k, r)| (1 << k) | (r & ((1 << k) - 1))).collect();
+        let mut expected = vec![0; 24];
+        vcpu.event(event::USER_END, 1);
+        for time in &times {
+            // Each begins anew, so that none has to wait for the clock.
+            vcpu.exit(48, false, 1, *time);
+            vcpu.exit(1, false, 0, 0);
+            vcpu.exit(1, false, 1, 0);
+            expected[(63 - time.leading_zeros() as usize).min(23)] += 1;
+        }
+        prop_assert_eq!(buckets(&vcpu, 48), expected);
+        let [least, most] = vcpu.fields(48, [MIN, MAX]);
+        prop_assert_eq!((Some(&least), Some(&most)), (times.iter().min(), times.iter().max()));
+    }
 
     /// What several vCPUs counted is what one would have counted of all of it.
     #[test]

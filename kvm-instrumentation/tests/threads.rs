@@ -8,7 +8,7 @@ use std::thread;
 
 use exit_stats::abi::{self, BUCKET, CYCLES, DROPPED, EXITS, L2};
 use exit_stats::reason::{self, Vendor};
-use vm::Counted;
+use vm::{many, Counted};
 
 /// Ends the other threads also when the one that holds it panics.
 struct Ends<'a>(&'a AtomicBool);
@@ -21,8 +21,8 @@ impl Drop for Ends<'_> {
 
 /// A time whose multiples have no half of 32 bits in common with their neighbours.
 const LONG: u64 = 0x1_0000_0001 * 0xff;
-const LEAST: u64 = 4_000_000;
-const ROUNDS: u32 = 20;
+const LEAST: u64 = many(4_000_000, 100);
+const ROUNDS: u32 = many(20, 2);
 
 fn numbers() -> Vec<u32> {
     let some = reason::all().step_by(2).map(|r| r.number.into());
@@ -93,7 +93,7 @@ fn readers_see_whole_words_that_only_grow_and_snapshots_that_add_up() {
 /// exit has its time but for the one that was being recorded when its row was copied.
 #[test]
 fn snapshots_hold_whole_exits_while_another_vcpu_exits_each_microsecond() {
-    const SNAPSHOTS: u32 = 100_000;
+    const SNAPSHOTS: u32 = many(100_000, 10);
     let vcpu = Counted::vmx();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -130,8 +130,8 @@ fn snapshots_hold_whole_exits_while_another_vcpu_exits_each_microsecond() {
             }
             whole += u32::from(missing == 0);
         }
-        // The rest: the writing thread was scheduled out in the middle.
-        assert!(whole > SNAPSHOTS / 2, "{whole}");
+        // The rest: the writing thread was scheduled out in the middle, as Miri often does.
+        assert!(cfg!(miri) || whole > SNAPSHOTS / 2, "{whole}");
     });
 }
 
@@ -139,7 +139,7 @@ fn snapshots_hold_whole_exits_while_another_vcpu_exits_each_microsecond() {
 #[test]
 fn the_sum_over_sets_that_end_meanwhile_is_of_those_that_are_there() {
     use std::sync::RwLock;
-    const VMS: usize = 50;
+    const VMS: usize = many(50, 4);
     let new = |n: usize| {
         let vcpu = Counted::new(Vendor::Vmx, n % 2 == 0);
         (0..10).for_each(|k| vcpu.exit(10, false, k * 100 + 1, 10));
@@ -147,9 +147,9 @@ fn the_sum_over_sets_that_end_meanwhile_is_of_those_that_are_there() {
     };
     let vms = RwLock::new((0..VMS).map(new).collect::<Vec<_>>());
     thread::scope(|scope| {
-        for _ in 0..16 {
+        for _ in 0..many(16, 2) {
             scope.spawn(|| {
-                for _ in 0..200 {
+                for _ in 0..many(200, 4) {
                     let sum = Counted::vmx();
                     vms.read()
                         .unwrap()
@@ -161,7 +161,7 @@ fn the_sum_over_sets_that_end_meanwhile_is_of_those_that_are_there() {
             });
         }
         scope.spawn(|| {
-            for n in 0..2000 {
+            for n in 0..many(2000, 10) {
                 let ended = vms.write().unwrap().swap_remove(n % VMS);
                 drop(ended);
                 vms.write().unwrap().push(new(n));

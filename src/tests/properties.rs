@@ -55,6 +55,27 @@ fn by_definition(section: &Section, source: &Msr, caps: &Capabilities, n: u32) -
     }
 }
 
+/// Decodes a value of an MSR of which nothing else is known, and reads it back.
+fn decode_alone(msr: &Msr, value: u64) {
+    let mut caps = Capabilities::EMPTY;
+    assert!(caps.set(msr.index, State::Present(value)));
+    let mut lines = Lines::default();
+    report::of_values(&caps, &mut lines);
+    assert_eq!(parse::log(&lines.all.join("\n")), caps);
+    // The audit may say what it likes of it, as long as it says it.
+    assert!(audit(&caps).all(|violation| !violation.to_string().is_empty()));
+}
+
+#[test]
+fn each_msr_is_decoded_with_each_bit_alone_and_all_but_it() {
+    // In Miri a few will do.
+    for bit in (0..64).step_by(if cfg!(miri) { 31 } else { 1 }) {
+        for value in [1 << bit, !(1 << bit), u64::MAX << bit] {
+            MSRS.iter().for_each(|msr| decode_alone(msr, value));
+        }
+    }
+}
+
 proptest! {
     // Beside this file, and not where proptest looks when lib.rs is in the folder above.
     #![proptest_config(ProptestConfig {
@@ -117,6 +138,11 @@ proptest! {
             let unnamed = unnamed_bits(msr, value).map(|bit| 1 << bit);
             prop_assert_eq!(named.chain(unnamed).sum::<u64>(), value);
         }
+    }
+
+    #[test]
+    fn each_msr_is_decoded_whatever_its_value_is(value: u64) {
+        MSRS.iter().for_each(|msr| decode_alone(msr, value));
     }
 
     #[test]

@@ -14,6 +14,15 @@ use exit_stats::outside::Table;
 use exit_stats::reader::CpuidReader;
 use exit_stats::reason::Vendor;
 
+/// So many, or as many as Miri has the time for, which takes some thousand times as long.
+pub const fn many<T: Copy>(usual: T, in_miri: T) -> T {
+    if cfg!(miri) {
+        in_miri
+    } else {
+        usual
+    }
+}
+
 /// A vCPU with its counters, or a set of counters alone.
 pub struct Counted {
     pub vcpu: Vcpu,
