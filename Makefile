@@ -5,7 +5,7 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 
 EXPERIMENTS := paging boot cpus layouts baselines causes
 
-.PHONY: help setup demo test test-all bench bench-exit lab module module-clean lint patch unpatch \
+.PHONY: help setup demo test test-all miri loom fuzz mutants mutants-since bench bench-exit lab module module-clean lint patch unpatch \
 	export-series kvm install deb dkms-deb kernels cache-size clean-cache experiments \
 	$(EXPERIMENTS:%=experiment-%)
 
@@ -23,6 +23,21 @@ test: ## All tests that CI runs, the lab's included
 
 test-all: ## Those, and the whole matrix in the lab
 	@scripts/run-tests --all
+
+miri: ## The kernel crates' tests in Miri, which sees undefined behaviour (15 minutes)
+	@scripts/trust miri
+
+loom: ## Models of vCPUs and readers, a minute each, in the orders that their steps may have
+	@scripts/trust loom
+
+fuzz: ## Everything that reads input, for MINUTES= each of 12 targets (default: 1)
+	@scripts/trust fuzz $(if $(MINUTES),--minutes "$(MINUTES)")
+
+mutants: ## Changes of the kernel crates that no test notices (hours; SHARD=K/N is a part)
+	@scripts/trust mutants $(if $(SHARD),--shard "$(SHARD)")
+
+mutants-since: ## The same of what changed since BASE= (default: main; minutes)
+	@scripts/trust mutants --since "$(or $(BASE),main)"
 
 bench: ## What accounting costs, against every alternative (under 20 minutes)
 	@scripts/bench

@@ -86,7 +86,7 @@ def command_line(command: list[str]) -> list[str]:
 def environment() -> dict[str, str]:
     """The environment inside: the machine's, less what names its tools, homes and caches."""
     drop = ("CARGO_", "RUST", "PYTHON", "PYENV", "LD_", "GCC_", "LLVM", "XDG_", "MAKE", "MFLAGS")
-    keep = ("CARGO_REGISTR", "CARGO_HTTP", "CARGO_NET", "RUST_BACKTRACE")
+    keep = ("CARGO_REGISTR", "CARGO_HTTP", "CARGO_NET", "RUST_BACKTRACE", "RUSTUP_DIST_SERVER")
     env = {k: v for k, v in os.environ.items() if k.startswith(keep) or not k.startswith(drop)}
     home = cache.root() / "home"
     for folder in ("", "cargo", "tmp"):

@@ -40,6 +40,7 @@ SETS = {
         "uuid-dev",
     ),
     "bench": (*LAB, "linux-perf", "valgrind"),
+    "trust": (*LAB, "g++"),  # libFuzzer is of C++; vmxlab.rust has what Debian lacks
 }
 # Links that the packages' own scripts, which are not run, would have made.
 LINKS = {"awk": "mawk", "which": "which.debianutils", "cc": "gcc", "c++": "g++"}
