@@ -21,7 +21,7 @@ kvm_page_fault fault_address,error_code
 kvm_cpuid function,index'
 triggers() { # +|!: set them, or remove them
 	echo "$by_keys" | while read -r event keys; do
-		echo "${1#+}hist:keys=$keys:size=4096" >>$events/$event/trigger || exit
+		echo "${1#+}hist:keys=$keys:size=4096" >>"$events/$event/trigger" || exit
 	done
 }
 trace() { # 0|1
