@@ -12,7 +12,7 @@
 
 #include <linux/kvm_host.h>
 
-#include "exit_stats_causes.h"
+#include "exit_stats_controls.h"
 #include "exit_stats_hooks.h"
 #include "vmx/capabilities.h"
 #include "vmx/nested.h"

@@ -92,6 +92,37 @@ impl Events {
         Ok(running)
     }
 
+    /// Waits for the end of a command, to which signals are passed on; whether one came is
+    /// told as well. Meanwhile `look` is called, at first after a millisecond and then ever
+    /// less often, up to once a second: each time is an exit of this guest.
+    ///
+    /// # Errors
+    ///
+    /// The system's, if the command cannot be waited for.
+    pub fn end_of(
+        &self,
+        running: Running,
+        mut look: Option<&mut dyn FnMut(Running)>,
+    ) -> Result<(Ended, bool)> {
+        let mut interrupted = false;
+        let mut pause = Duration::from_millis(1);
+        loop {
+            match self.wait(look.is_some().then_some(pause)) {
+                Some(Event::Ended(ended)) => return Ok((ended?, interrupted)),
+                Some(Event::Signal(signal)) => {
+                    interrupted = true;
+                    running.pass_on(signal);
+                }
+                None => {
+                    if let Some(look) = &mut look {
+                        look(running);
+                    }
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+            }
+        }
+    }
+
     /// Waits for the next event, or for this time.
     pub fn wait(&self, time: Option<Duration>) -> Option<Event> {
         let event = match time {
@@ -107,6 +138,11 @@ impl Events {
 pub struct Running(Pid);
 
 impl Running {
+    /// Its process.
+    pub fn pid(self) -> i32 {
+        self.0.as_raw_nonzero().get()
+    }
+
     /// Passes on a signal, unless it is one that a terminal sends to the command too.
     pub fn pass_on(self, signal: c_int) {
         let passed = match signal {

@@ -9,7 +9,7 @@ use exit_stats::reason::Vendor;
 
 use crate::args::ExitsArgs;
 use crate::baseline::{Baseline, Off};
-use crate::causes;
+use crate::causes::{self, Beside};
 use crate::error::Result;
 use crate::format;
 use crate::guest::Wanted;
@@ -29,6 +29,7 @@ pub fn run(args: &ExitsArgs, processor: &dyn Processor, out: &mut Output<'_>) ->
         extras: true,
         histograms: true,
         states: args.all || args.form.json,
+        causes: args.causes,
     };
     if let Some(file) = &args.from {
         let views = View::parse(&read(file)?, &file.display().to_string())?;
@@ -36,7 +37,7 @@ pub fn run(args: &ExitsArgs, processor: &dyn Processor, out: &mut Output<'_>) ->
     }
     let cpu = Counted::new(processor);
     if args.source.host && (args.ftrace || causes::has_only_ftrace(&args.source, &cpu)) {
-        return causes::reasons(args, out);
+        return causes::by_reason(args, out);
     }
     let views = match Source::open(&args.source, &cpu)? {
         Source::Qmp(qmp) if args.per_vcpu => qmp.read_each()?,
@@ -66,8 +67,12 @@ fn show(views: &[View], args: &ExitsArgs, out: &mut Output<'_>) -> Result<()> {
             _ => out.json(&chosen),
         };
     }
+    let own = args.from.is_none() && args.source.is_this_guest();
+    let causes = args.causes.then(|| Beside::new(own)).transpose()?;
     if args.form.prometheus {
-        return format::prometheus(out, &chosen);
+        format::prometheus(out, &chosen)?;
+        let mut views = views.iter().zip(&causes);
+        return views.try_for_each(|(view, causes)| causes.metrics(view, None, out));
     }
     if args.form.csv {
         return format::csv(out, &chosen);
@@ -96,6 +101,10 @@ fn show(views: &[View], args: &ExitsArgs, out: &mut Output<'_>) -> Result<()> {
             writeln!(out, "{}", baseline.words(view, None))?;
         }
         notes(chosen, out)?;
+        if let Some(causes) = &causes {
+            writeln!(out)?;
+            causes.tables(view, None, out)?;
+        }
     }
     Ok(())
 }

@@ -5,8 +5,10 @@
 //! reasons that occurred are asked for more than their count, and of a histogram
 //! only the buckets between the smallest and the largest time.
 
-pub mod causes;
+mod causes;
+mod pin;
 mod second;
+mod wanted;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -20,36 +22,13 @@ use crate::error::{Error, Result};
 use crate::platform;
 use crate::processor::{Counted, Processor};
 use crate::view::{Availability, Bucket, Counter, Row, Scope, View};
+use causes::{kept, no_causes};
+pub use pin::pin_to;
+use pin::release;
+pub use wanted::Wanted;
 
 /// How often a snapshot that somebody else replaced is taken anew.
 const ATTEMPTS: u32 = 100;
-
-/// What of each reason is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
-    /// More than exits and cycles: nine exits more a reason that occurred.
-    pub extras: bool,
-    /// The histograms, which take most of the exits.
-    pub histograms: bool,
-    /// Whether each reason can occur: one exit more a reason.
-    pub states: bool,
-}
-
-impl Wanted {
-    /// Everything but which reasons can occur.
-    pub const ALL: Self = Self {
-        extras: true,
-        histograms: true,
-        states: false,
-    };
-
-    /// Exits and cycles only.
-    pub const LEAST: Self = Self {
-        extras: false,
-        histograms: false,
-        states: false,
-    };
-}
 
 /// The way to this guest's own figures.
 pub struct Guest<'a> {
@@ -111,6 +90,9 @@ impl<'a> Guest<'a> {
 
     /// Reads everything, of one instant if the host can do that.
     pub fn read(&self, wanted: Wanted) -> Result<View> {
+        if wanted.causes && !self.interface().is_some_and(|interface| interface.causes) {
+            return Err(no_causes());
+        }
         pin_to(self.cpu, Some(self.at))?;
         let before = self.cpu.executed();
         let mut view = match &self.how {
@@ -128,6 +110,11 @@ impl<'a> Guest<'a> {
             // the snapshot is taken is not in it.
             let own = self.cpu.executed();
             let taken = reader.take();
+            if taken.is_none() && wanted.causes {
+                return Err(Error::Unstable(
+                    "the host has no memory for a snapshot of the causes: try again later".into(),
+                ));
+            }
             // Without memory for a snapshot the host answers live figures.
             let Some(view) = self.figures(reader, taken.is_some(), wanted) else {
                 continue;
@@ -216,6 +203,10 @@ impl<'a> Guest<'a> {
         let total = Row::named(view.vendor, abi::TOTAL);
         view.total = some_figures(reader, total, snapshot, exits(abi::TOTAL)?, wanted)?;
         view.add_up_histograms();
+        if wanted.causes {
+            let entries = (0..).map_while(|number| reader.cause(number));
+            view.causes = Some(entries.map(|entry| kept(&entry)).collect());
+        }
         view.failed_entries = exits(abi::FAILED);
         view.emulated_entries = exits(abi::EMULATED);
         Some(view)
@@ -311,39 +302,6 @@ fn histogram<T: CpuidReader>(reader: &Reader<T>, row: &Row, snapshot: bool) -> V
         }
     }
     found
-}
-
-/// Pins this thread; to the lowest CPU that it may run on if none is named.
-pub fn pin_to(cpu: &dyn Processor, wanted: Option<usize>) -> Result<usize> {
-    let allowed = cpu
-        .cpus()
-        .map_err(|error| Error::system("cannot ask which CPUs may be used", error))?;
-    let number = match wanted {
-        None => allowed.first().copied().unwrap_or(0),
-        Some(number) if allowed.contains(&number) => number,
-        Some(number) => {
-            return Err(Error::Usage(format!(
-                "--cpu {number}: this program may run on {} only",
-                list(&allowed)
-            )))
-        }
-    };
-    cpu.pin(number)
-        .map_err(|error| Error::system(format!("cannot stay on CPU {number}"), error))?;
-    Ok(number)
-}
-
-fn release(cpu: &dyn Processor) -> Result<()> {
-    let result = cpu.release();
-    result.map_err(|error| Error::system("cannot give up the CPU", error))
-}
-
-fn list(cpus: &[usize]) -> String {
-    let numbers: Vec<String> = cpus.iter().map(usize::to_string).collect();
-    match numbers.as_slice() {
-        [one] => format!("CPU {one}"),
-        _ => format!("CPUs {}", numbers.join(",")),
-    }
 }
 
 /// The name of a layout, as the host's module parameter has it.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The host's side: KVM's own figures of its VMs, from debugfs.
 
+mod causes;
 mod table;
 mod vcpus;
 
@@ -25,6 +26,8 @@ const VMX_EXITS: &str = "sys/kernel/debug/vmx_exits";
 const RAW: &str = "exit_stats_raw";
 /// The file of a VM that says what each of its vCPUs does.
 const VCPUS: &str = "exit_stats_vcpus";
+/// The file of a VM that says what made its exits.
+const CAUSES: &str = "exit_stats_causes";
 
 /// A host's KVM.
 #[derive(Debug, Clone)]
@@ -182,6 +185,44 @@ impl Host {
         if view.counted_by == Some(Counter::VmxExits) {
             (view.failed_entries, view.emulated_entries) = (None, None);
         }
+        Ok(view)
+    }
+
+    /// The figures of a VM with what made its exits.
+    ///
+    /// # Errors
+    ///
+    /// That no VM is named; that the host keeps no causes.
+    pub fn read_with_causes(&self, vm: Option<&Vm>) -> Result<View> {
+        let vm = vm.ok_or_else(|| {
+            Error::Usage(
+                "what made exits is kept by VM: name one by --vm, or have ftrace count for all by \
+                 `vmxscope causes --host`"
+                    .into(),
+            )
+        })?;
+        let mut view = self.read(Some(vm))?;
+        let parameter = match self.counted_by() {
+            Counter::Kvm => "kvm with exit_stats_causes=1",
+            Counter::VmxExits => "vmx_exits with causes=1",
+        };
+        let kept = match vm.folder.exists() && !vm.folder.join(CAUSES).exists() {
+            true => None,
+            false => {
+                let (file, text) = self.text(Some(vm), CAUSES)?;
+                causes::parse(&text, &file)?
+            }
+        };
+        let Some((causes, exits)) = kept else {
+            return Err(Error::NoStatistics(format!(
+                "this host does not keep what makes the exits of {}.\nLoad {parameter} before the \
+                 VM is started; or have ftrace count for all VMs by `vmxscope causes --host`.",
+                vm.name
+            )));
+        };
+        // The two files are of one instant only if no vCPU ran in between.
+        view.consistent &= exits == view.total.exits;
+        view.causes = Some(causes);
         Ok(view)
     }
 

@@ -4,6 +4,7 @@
 //! Every line is written at once, so a recording that was cut off is whole up to
 //! there.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -12,6 +13,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::args::RecordArgs;
+use crate::causes::Beside;
 use crate::child::{Event, Events};
 use crate::error::{Error, Result};
 use crate::guest::Wanted;
@@ -20,7 +22,7 @@ use crate::output::Output;
 use crate::processor::{Counted, Processor};
 use crate::source::Source;
 use crate::units::{grouped, time};
-use crate::view::View;
+use crate::view::{hexadecimal, View};
 
 /// What [`Header::format`] holds.
 pub const FORMAT: &str = "vmxscope-recording-1";
@@ -64,12 +66,17 @@ pub struct End {
     pub seconds: f64,
 }
 
+/// Functions of the guest's code, by addresses that exits came from.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Functions(BTreeMap<String, String>);
+
 /// A line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Record {
     Header(Header),
     View(Box<View>),
+    Functions(Functions),
     End(End),
 }
 
@@ -82,6 +89,8 @@ pub struct Recording {
     pub header: Header,
     /// At least one.
     pub views: Vec<View>,
+    /// Functions of the guest's code, by addresses that exits came from.
+    pub functions: BTreeMap<u64, String>,
     /// How it ended, if it was not cut off.
     pub end: Option<End>,
 }
@@ -109,6 +118,7 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
             histograms: all,
             // What cannot occur is asked once, and then left out.
             states: all,
+            causes: all && args.causes,
         })
     };
     // More than counts and cycles takes most of the exits, and is not needed between
@@ -121,6 +131,8 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
     } else {
         Some(events.start(&args.command)?)
     };
+    let own = args.source.is_this_guest();
+    let mut causes = args.causes.then(|| Beside::new(own)).transpose()?;
     let end = args.duration.map(|duration| start + duration);
     let mut status = None;
     let mut ticks = 1;
@@ -140,6 +152,9 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
         if end.is_some_and(|end| Instant::now() >= end) {
             break;
         }
+        if let (Some(causes), Some(running), true) = (&mut causes, running, own) {
+            causes.0.add_process(running);
+        }
         if Instant::now() >= next {
             file.line(&Record::View(Box::new(view(false)?)))?;
             // What was missed while the machine was busy is not made up for.
@@ -149,6 +164,12 @@ pub fn record(args: &RecordArgs, processor: &dyn Processor, out: &mut Output<'_>
     let last = view(true)?;
     file.line(&Record::View(Box::new(last.clone())))?;
     let seconds = start.elapsed().as_secs_f64();
+    if let Some(causes) = &causes {
+        let addresses = last.causes.iter().flatten().filter_map(|cause| cause.rip);
+        let named =
+            addresses.filter_map(|rip| Some((format!("{rip:#x}"), causes.0.function(rip)?)));
+        file.line(&Record::Functions(Functions(named.collect())))?;
+    }
     file.line(&Record::End(End { status, seconds }))?;
     let exits = grouped(last.total.exits.saturating_sub(first.total.exits));
     let (took, name) = (time(seconds * 1e9), &file.name);
@@ -217,10 +238,12 @@ pub fn parse(text: &str, name: &str) -> Result<Recording> {
             name: name.into(),
             header,
             views,
+            functions: BTreeMap::new(),
             end: None,
         });
     }
     let (mut header, mut views, mut end) = (None, Vec::new(), None);
+    let mut functions = BTreeMap::new();
     let count = text.lines().count();
     for (number, line) in text.lines().enumerate() {
         match serde_json::from_str(line) {
@@ -237,6 +260,10 @@ pub fn parse(text: &str, name: &str) -> Result<Recording> {
                     .map_err(|problem| Error::input(name, number + 1, problem))?;
                 views.push(*view);
             }
+            Ok(Record::Functions(Functions(read))) => {
+                let known = |(at, name): (String, _)| Some((hexadecimal::parse(&at)?, name));
+                functions.extend(read.into_iter().filter_map(known));
+            }
             Ok(Record::End(read)) => end = Some(read),
             // The last line of a recording that was cut off.
             Err(_) if number + 1 == count && !text.ends_with('\n') => (),
@@ -251,6 +278,7 @@ pub fn parse(text: &str, name: &str) -> Result<Recording> {
             name: name.into(),
             header,
             views,
+            functions,
             end,
         }),
         _ => Err(Error::input(name, 0, "there is nothing in this recording")),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `vmxscope report`: recordings as a page that anyone can open.
 
+mod causes;
 pub mod charts;
 pub mod facts;
 pub mod html;

@@ -44,6 +44,13 @@ pub struct SourceArgs {
     pub root: Option<PathBuf>,
 }
 
+impl SourceArgs {
+    /// Nothing else is named.
+    pub fn is_this_guest(&self) -> bool {
+        self.vm.is_none() && !self.host && self.qmp.is_none()
+    }
+}
+
 /// A place that can be read again and again.
 pub enum Source<'a> {
     /// By CPUID.
@@ -88,7 +95,12 @@ impl<'a> Source<'a> {
     pub fn read(&self, wanted: Wanted) -> Result<View> {
         match self {
             Self::Guest(guest) => guest.read(wanted),
+            Self::Host(host, vm) if wanted.causes => host.read_with_causes(vm.as_ref()),
             Self::Host(host, vm) => host.read(vm.as_ref()),
+            Self::Qmp(_) if wanted.causes => Err(Error::NoStatistics(
+                "QEMU does not tell what made its VM's exits: on the host, name the VM by --vm"
+                    .into(),
+            )),
             Self::Qmp(qmp) => qmp.read(),
         }
     }

@@ -12,13 +12,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::args::StatArgs;
+use crate::causes::Beside;
 use crate::child::{Event, Events};
 use crate::error::{Error, Result};
+use crate::guest::Wanted;
 use crate::input::DASH;
 use crate::output::Output;
 use crate::processor::{Counted, Processor};
 use crate::source::Source;
-use model::{added, Period, Stat, WANTED};
+use crate::view::View;
+use model::{Period, Stat};
 
 /// Runs the commands; the status is that of the first run that failed.
 pub fn run(args: &StatArgs, processor: &dyn Processor, out: &mut Output<'_>) -> Result<u8> {
@@ -48,22 +51,27 @@ fn measure(source: &Source<'_>, args: &StatArgs, out: &mut Output<'_>) -> Result
     if let Some(interval) = args.interval {
         return intervals::run(source, &events, args, interval, out);
     }
+    let own = args.source.is_this_guest();
+    let mut meter = Meter {
+        source,
+        events,
+        causes: args.causes.then(|| Beside::new(own)).transpose()?,
+        own,
+    };
     let idle = match args.idle {
         Duration::ZERO => None,
         // Without a command the whole guest is meant.
         _ if args.commands().is_empty() => None,
-        time => Some(idle(source, &events, time)?),
+        time => Some(meter.idle(time)?),
     };
     let stats = match args.commands() {
-        commands if commands.is_empty() => vec![Stat::new(
-            &[],
-            None,
-            vec![time(source, &events, args.duration)?],
-        )],
+        commands if commands.is_empty() => {
+            vec![Stat::new(&[], None, vec![meter.time(args.duration)?])]
+        }
         commands => {
             let mut stats = Vec::new();
             for command in commands {
-                let (runs, interrupted) = runs(source, &events, args, &command)?;
+                let (runs, interrupted) = meter.runs(args, &command)?;
                 stats.push(Stat::new(&command, idle.clone(), runs));
                 if interrupted {
                     break;
@@ -72,78 +80,86 @@ fn measure(source: &Source<'_>, args: &StatArgs, out: &mut Output<'_>) -> Result
             stats
         }
     };
-    show::show(&stats, args, out)?;
+    show::show(&stats, args, meter.causes.as_ref(), out)?;
     let all = stats.iter().flat_map(|stat| &stat.runs);
     let failure = all.filter_map(|run| run.status).find(|status| *status != 0);
     Ok(failure.unwrap_or(0))
 }
 
-/// Runs a command as often as is wanted, or until somebody interrupts that.
-fn runs(
-    source: &Source<'_>,
-    events: &Events,
-    args: &StatArgs,
-    command: &[OsString],
-) -> Result<(Vec<Period>, bool)> {
-    let mut runs = Vec::new();
-    for turn in 0..args.warmup + args.repeat {
-        let (period, interrupted) = one_run(source, events, command)?;
-        if turn >= args.warmup || interrupted {
-            runs.push(period);
-        }
-        if interrupted {
-            return Ok((runs, true));
-        }
-    }
-    Ok((runs, false))
+/// What measures.
+struct Meter<'s> {
+    source: &'s Source<'s>,
+    events: Events,
+    /// What made the exits, if that is wanted.
+    causes: Option<Beside>,
+    /// The guest that is measured is this one.
+    own: bool,
 }
 
-/// One run, and whether a signal came meanwhile, or ended the command.
-fn one_run(source: &Source<'_>, events: &Events, command: &[OsString]) -> Result<(Period, bool)> {
-    let before = source.read(WANTED)?;
-    let running = events.start(command)?;
-    let mut interrupted = false;
-    let ended = loop {
-        match events.wait(None) {
-            Some(Event::Ended(ended)) => break ended?,
-            Some(Event::Signal(signal)) => {
-                interrupted = true;
-                running.pass_on(signal);
+impl Meter<'_> {
+    fn read(&self) -> Result<View> {
+        self.source.read(Wanted {
+            causes: self.causes.is_some(),
+            ..Wanted::FIGURES
+        })
+    }
+
+    /// Runs a command as often as is wanted, or until somebody interrupts that.
+    fn runs(&mut self, args: &StatArgs, command: &[OsString]) -> Result<(Vec<Period>, bool)> {
+        let mut runs = Vec::new();
+        for turn in 0..args.warmup + args.repeat {
+            let (period, interrupted) = self.one_run(command)?;
+            if turn >= args.warmup || interrupted {
+                runs.push(period);
             }
-            None => (),
+            if interrupted {
+                return Ok((runs, true));
+            }
         }
-    };
-    let after = source.read(WANTED)?;
-    let period = Period {
-        seconds: ended.elapsed.as_secs_f64(),
-        status: Some(ended.status),
-        added: added(&after, &before)?,
-    };
-    Ok((period, interrupted || ended.signal.is_some()))
-}
-
-/// Waits for this time, or for a signal, which is an error: nothing has run yet.
-fn idle(source: &Source<'_>, events: &Events, time: Duration) -> Result<Period> {
-    let before = source.read(WANTED)?;
-    let start = Instant::now();
-    if let Some(Event::Signal(signal)) = events.wait(Some(time)) {
-        return Err(Error::Interrupted(signal));
+        Ok((runs, false))
     }
-    Ok(Period {
-        seconds: start.elapsed().as_secs_f64(),
-        status: None,
-        added: added(&source.read(WANTED)?, &before)?,
-    })
-}
 
-/// Waits for this time, or for a signal, which is the end that is meant.
-fn time(source: &Source<'_>, events: &Events, time: Option<Duration>) -> Result<Period> {
-    let before = source.read(WANTED)?;
-    let start = Instant::now();
-    events.wait(time);
-    Ok(Period {
-        seconds: start.elapsed().as_secs_f64(),
-        status: None,
-        added: added(&source.read(WANTED)?, &before)?,
-    })
+    /// One run, and whether a signal came meanwhile, or ended the command.
+    fn one_run(&mut self, command: &[OsString]) -> Result<(Period, bool)> {
+        let before = self.read()?;
+        let running = self.events.start(command)?;
+        let mut look = self
+            .causes
+            .as_mut()
+            .filter(|_| self.own)
+            .map(|causes| |running| causes.0.add_process(running));
+        let look = look.as_mut().map(|look| look as _);
+        let (ended, interrupted) = self.events.end_of(running, look)?;
+        let period = Period {
+            seconds: ended.elapsed.as_secs_f64(),
+            status: Some(ended.status),
+            added: self.read()?.added_since(&before)?,
+        };
+        Ok((period, interrupted || ended.signal.is_some()))
+    }
+
+    /// Waits for this time, or for a signal, which is an error: nothing has run yet.
+    fn idle(&self, time: Duration) -> Result<Period> {
+        match self.until(Some(time))? {
+            (_, Some(Event::Signal(signal))) => Err(Error::Interrupted(signal)),
+            (period, _) => Ok(period),
+        }
+    }
+
+    /// Waits for this time, or for a signal, which is the end that is meant.
+    fn time(&self, time: Option<Duration>) -> Result<Period> {
+        self.until(time).map(|(period, _)| period)
+    }
+
+    fn until(&self, time: Option<Duration>) -> Result<(Period, Option<Event>)> {
+        let before = self.read()?;
+        let start = Instant::now();
+        let event = self.events.wait(time);
+        let period = Period {
+            seconds: start.elapsed().as_secs_f64(),
+            status: None,
+            added: self.read()?.added_since(&before)?,
+        };
+        Ok((period, event))
+    }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::causes::model::Causes;
-use crate::child::{Event, Events};
+use crate::child::{Events, Running};
 use crate::error::{status, Result};
 use instance::Instance;
 
@@ -38,7 +38,7 @@ pub fn count(root: &Path, what: What, until: Until<'_>) -> Result<(Causes, u8)> 
     let instance = Instance::new(root)?;
     kvm::begin(&instance, what)?;
     let start = Instant::now();
-    let status = wait(&events, until)?;
+    let status = wait(&events, until, None)?;
     let seconds = start.elapsed().as_secs_f64();
     kvm::end(&instance, what)?;
     let causes = kvm::read(&instance, seconds, root)?;
@@ -46,29 +46,29 @@ pub fn count(root: &Path, what: What, until: Until<'_>) -> Result<(Causes, u8)> 
     Ok((causes, status))
 }
 
-/// Waits until then; the status is the command's.
+/// Waits until then, and looks at the command meanwhile if that is wanted; the status is
+/// the command's.
 ///
 /// # Errors
 ///
 /// A command that does not start.
-pub fn wait(events: &Events, until: Until<'_>) -> Result<u8> {
-    let words = match until {
+pub fn wait(
+    events: &Events,
+    until: Until<'_>,
+    look: Option<&mut dyn FnMut(Running)>,
+) -> Result<u8> {
+    match until {
         Until::Time(time) => {
             if time.is_none() {
                 // Standard error may be gone: no reason to stop.
                 let _ = writeln!(io::stderr(), "vmxscope: ftrace counts until Ctrl-C");
             }
             events.wait(time);
-            return Ok(status::OK);
+            Ok(status::OK)
         }
-        Until::Command(words) => words,
-    };
-    let running = events.start(words)?;
-    loop {
-        match events.wait(None) {
-            Some(Event::Ended(ended)) => return Ok(ended?.status),
-            Some(Event::Signal(signal)) => running.pass_on(signal),
-            None => (),
+        Until::Command(words) => {
+            let (ended, _) = events.end_of(events.start(words)?, look)?;
+            Ok(ended.status)
         }
     }
 }

@@ -2,8 +2,10 @@
 //! The exits of one VM, or of a host, at one instant: what every command shows,
 //! saves and compares.
 
+mod cause;
 mod row;
 mod saved;
+mod sum;
 mod time;
 
 use std::collections::BTreeMap;
@@ -13,7 +15,9 @@ use exit_stats::abi;
 use exit_stats::reason::Vendor;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::text;
+pub use cause::{hexadecimal, KeptCause};
 pub use row::{Availability, Bucket, Row, Sort};
 
 /// What [`View::format`] holds.
@@ -132,6 +136,9 @@ pub struct View {
     pub emulated_entries: Option<u64>,
     /// By number; a pseudo reason is last.
     pub reasons: Vec<Row>,
+    /// What made the exits, if the host keeps that and it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub causes: Option<Vec<KeptCause>>,
     /// How many reasons that occurred were left out, because only some were asked for.
     #[serde(skip_serializing_if = "is_none", default)]
     pub left_out: usize,
@@ -165,6 +172,7 @@ impl View {
             failed_entries: None,
             emulated_entries: None,
             reasons: Vec::new(),
+            causes: None,
             left_out: 0,
         }
     }
@@ -229,7 +237,27 @@ impl View {
                 *row = row.since(old);
             }
         }
+        view.causes = self
+            .causes
+            .as_deref()
+            .zip(before.causes.as_deref())
+            .map(|(now, before)| cause::since(now, before));
         Some(view)
+    }
+
+    /// The same, for those who cannot begin anew.
+    ///
+    /// # Errors
+    ///
+    /// That the counters were started anew between the two.
+    pub fn added_since(&self, before: &View) -> Result<View> {
+        self.since(before).ok_or_else(|| {
+            Error::Unstable(
+                "the host's counters started anew meanwhile: the VM was moved to another host, or \
+                 made again there"
+                    .into(),
+            )
+        })
     }
 
     /// Seconds from an earlier view to this one; by the wall clock only if an older program

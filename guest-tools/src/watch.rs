@@ -4,11 +4,13 @@
 //! This module owns the terminal: whatever happens, it is left as it was found.
 //! A terminal that is gone ends it as `q` does, whether or not SIGHUP came with that.
 
+mod causes;
 mod fleet;
 mod grid;
 mod keys;
 mod model;
 mod screen;
+mod shown;
 mod vcpus;
 
 use std::fs::File;
@@ -28,12 +30,14 @@ use rustix::io::Errno;
 
 use crate::args::WatchArgs;
 use crate::baseline::Baseline;
+use crate::causes::Beside;
 use crate::error::{Error, Result};
 use crate::guest::Wanted;
 use crate::host::Host;
 use crate::processor::{Counted, Processor};
 use crate::signals::{self, Signal};
 use crate::source::{root, Source};
+use crate::view::View;
 use crate::vms;
 pub use fleet::Fleet;
 pub use keys::{act, Act};
@@ -54,6 +58,9 @@ pub fn run(args: &WatchArgs, processor: &dyn Processor) -> Result<()> {
         let mut one = One::new(source, args.interval, false)?;
         let baseline = args.baseline.as_deref().map(Baseline::open).transpose()?;
         one.model.compare_with(baseline);
+        if args.causes {
+            one.model.table.toggle_causes();
+        }
         Start::One(Box::new(one))
     };
     let stop = signals::flag(&signals::TO_END)?;
@@ -108,6 +115,24 @@ impl<'a> One<'a> {
     }
 }
 
+impl One<'_> {
+    /// Reads the causes too, or says why that is not possible.
+    fn read_with_causes(&mut self, wanted: Wanted) -> Result<View> {
+        if self.model.table.names().is_none() {
+            let own = matches!(self.source, Source::Guest(_));
+            self.model.table.name_by(Beside::new(own)?.0);
+        }
+        let causes = true;
+        match self.source.read(Wanted { causes, ..wanted }) {
+            Err(problem @ (Error::NoStatistics(_) | Error::Usage(_))) => {
+                self.model.table.lacks_causes(problem.to_string());
+                self.source.read(wanted)
+            }
+            read => read,
+        }
+    }
+}
+
 impl Live for One<'_> {
     fn interval(&self) -> Duration {
         self.model.interval()
@@ -134,9 +159,12 @@ impl Live for One<'_> {
         } else {
             Wanted::LEAST
         };
-        let mut view = self.source.read(wanted)?;
-        if self.model.shows_vcpus() {
-            self.model.update_vcpus(self.source.vcpus()?);
+        let mut view = match self.model.table.causes() {
+            Some(None) => self.read_with_causes(wanted)?,
+            _ => self.source.read(wanted)?,
+        };
+        if self.model.table.vcpus().is_some() {
+            self.model.table.update_vcpus(self.source.vcpus()?);
         }
         self.model.keep_histograms(&mut view);
         self.model.update(view);

@@ -195,7 +195,9 @@ fn kind(text: &str) -> CauseKind {
 fn causes(text: &str) -> Causes {
     let mut causes = Causes {
         format: FORMAT.into(),
+        vm: None,
         vendor: Vendor::Vmx,
+        tsc_khz: 0,
         seconds: 1.0,
         exits: 0,
         reasons: Vec::new(),

@@ -10,8 +10,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use common::{failure, printed, Machine};
-use exit_stats::abi;
-use exit_stats::causes::Cause as LeafCause;
 use exit_stats::reason::Vendor;
 use vmxscope::causes::model::{Cause, CauseKind, Causes};
 use vmxscope::tracing::hist::parse;
@@ -224,12 +222,12 @@ fn the_guests_own_files_give_better_names() {
     causes.places = vec![place];
     let files = ["--ioports", &ioports, "--iomem", &iomem, "--symbols", &map];
     let csv = shown(&causes, &[&files[..], &["--csv"]].concat());
-    let head = "table,kind,reason,key,rip,name,exits,per_second\n";
+    let head = "table,kind,reason,key,rip,name,exits,per_second,cycles,error\n";
     assert!(csv.starts_with(head), "{csv}");
-    assert!(csv.contains("causes,port-out,IO_INSTRUCTION,0x10070,,rtc_cmos,20000,1000.0\n"));
-    assert!(csv.contains("causes,mmio-write,,0xfe000000,,PCI Bus 0000:00,9,0.45\n"));
+    assert!(csv.contains("causes,port-out,IO_INSTRUCTION,0x10070,,rtc_cmos,20000,1000.0,,0\n"));
+    assert!(csv.contains("causes,mmio-write,,0xfe000000,,PCI Bus 0000:00,9,0.45,,0\n"));
     assert!(
-        csv.contains("places,reason,CPUID,,0xffffffff81000004,_text+0x4,12,0.6\n"),
+        csv.contains("places,reason,CPUID,,0xffffffff81000004,_text+0x4,12,0.6,,0\n"),
         "{csv}"
     );
     let folded = shown(&causes, &[&files[..], &["--folded=places"]].concat());
@@ -293,6 +291,8 @@ fn a_cause_has_the_name_that_the_manual_gives_it() {
         (CauseKind::MmioWrite, 0xfee0_0300, "local APIC ICR"),
         (CauseKind::MmioRead, 0xfed0_00f0, "HPET"),
         (CauseKind::Page, 0xb_8002, "VGA frame buffer"),
+        (CauseKind::Cpuid, (3 << 32) | 0xd, "XSAVE areas"),
+        (CauseKind::Cpuid, 0x8000_0008, "address sizes"),
         (CauseKind::Hypercall, 5, "KVM_HC_KICK_CPU"),
         (
             CauseKind::HypervHypercall,
@@ -312,7 +312,10 @@ fn a_cause_has_the_name_that_the_manual_gives_it() {
         .collect();
     assert_eq!(lines.len(), named.len());
     for (line, (.., name)) in lines.iter().zip(named) {
-        assert!(line.ends_with(&format!(",{name},1,0.05")), "{name}: {line}");
+        assert!(
+            line.ends_with(&format!(",{name},1,0.05,,0")),
+            "{name}: {line}"
+        );
     }
 }
 
@@ -424,63 +427,4 @@ fn files_that_are_not_understood_are_refused_by_name() {
         assert!(status == 4 && message.contains(told), "{message}");
         assert!(message.contains("other.json"), "{message}");
     }
-}
-
-/// A guest whose host keeps its causes.
-fn guest() -> Machine {
-    let machine = Machine::caused();
-    let both = abi::CAUSE_HAS_KEY | abi::CAUSE_HAS_RIP;
-    let cause = |id, key, rip| LeafCause { id, key, rip };
-    for _ in 0..700 {
-        machine.exit_by(cause(32 | both, 0x6e0, 0xffff_ffff_8100_0010), 1_300);
-    }
-    for n in 0..30 {
-        let id = 30 | both | abi::CAUSE_CPL3;
-        machine.exit_by(
-            cause(id, 0x1_0000 | 0x20_0000 | 0x608, 0x5555_5555_0000 + n % 2),
-            9_000,
-        );
-    }
-    machine.exit_by(cause(1, 0, 0), 3_000);
-    machine
-}
-
-#[test]
-fn a_guest_reads_what_its_host_kept() {
-    let text = printed(&guest(), &["causes", "--json"]);
-    let causes = Causes::parse(&text, "json").unwrap();
-    assert_eq!(exits(&causes, CauseKind::MsrWrite, 0x6e0), 700);
-    assert_eq!(exits(&causes, CauseKind::PortIn, 0x121_0608), 0);
-    let at = |rip| {
-        let found = causes.places.iter().find(|place| place.rip == Some(rip));
-        found.map(|place| (place.exits, place.cpl, place.cycles))
-    };
-    assert_eq!(
-        at(0xffff_ffff_8100_0010),
-        Some((700, Some(0), Some(910_000)))
-    );
-    assert_eq!(at(0x5555_5555_0001), Some((15, Some(3), Some(135_000))));
-    let by = |reason| causes.reasons.iter().find(|one| one.reason == Some(reason));
-    assert_eq!(by(1).unwrap().exits, 1);
-    // The program's own CPUIDs have no cause in this model.
-    assert_eq!(causes.rest, by(10).unwrap().exits);
-}
-
-#[test]
-fn a_guest_reads_what_a_command_caused() {
-    let machine = guest();
-    let text = printed(&machine, &["causes", "--json", "true"]);
-    let causes = Causes::parse(&text, "json").unwrap();
-    assert!(
-        causes.causes.is_empty() && causes.places.is_empty(),
-        "{text}"
-    );
-    assert_eq!(causes.reasons.len(), 1);
-}
-
-#[test]
-fn a_guest_whose_host_keeps_none_is_told_what_to_do() {
-    let (status, message) = failure(&Machine::patched(), &["causes"]);
-    assert_eq!(status, 3);
-    assert!(message.contains("exit_stats_causes=1"), "{message}");
 }

@@ -273,9 +273,8 @@ fn what_cannot_occur_is_asked_for_once() {
     let cpu = Counted::new(&machine);
     let guest = Guest::open(&cpu, None, None).unwrap();
     let wanted = |states| Wanted {
-        extras: false,
-        histograms: false,
         states,
+        ..Wanted::LEAST
     };
     let first = guest.read(wanted(true)).unwrap();
     let second = guest.read(wanted(false)).unwrap();

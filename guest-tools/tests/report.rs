@@ -251,6 +251,7 @@ fn made(name: &str, exits: u64, seconds: u64, own: u64) -> Recording {
         name: name.into(),
         header,
         views: vec![view(0, 0, 7), last],
+        functions: Default::default(),
         end: None,
     }
 }

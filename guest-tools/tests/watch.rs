@@ -11,6 +11,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use insta::assert_snapshot;
 use ratatui::backend::TestBackend;
 use ratatui::Terminal;
+use vmxscope::causes::names::Names;
 use vmxscope::guest::{Guest, Wanted};
 use vmxscope::host::Host;
 use vmxscope::processor::Counted;
@@ -24,11 +25,7 @@ fn model() -> Model {
     let machine = Machine::booted();
     let cpu = Counted::new(&machine);
     let guest = Guest::open(&cpu, None, None).unwrap();
-    let wanted = Wanted {
-        extras: true,
-        histograms: true,
-        states: false,
-    };
+    let wanted = Wanted::ALL;
     let first = guest.read(wanted).unwrap();
     for n in 0..900 {
         machine.exit(48, 4_000 + n * 20);
@@ -295,7 +292,7 @@ fn each_vcpu_is_shown_with_where_its_time_went_and_what_it_does() {
     assert!(screen(&model, 100, 24).contains("watch --vm NAME"));
     for second in [100, 102] {
         std::fs::write(&file, common::host::vcpus(second)).unwrap();
-        model.update_vcpus(host.vcpus(&vm).unwrap());
+        model.table.update_vcpus(host.vcpus(&vm).unwrap());
     }
     let row = |screen: &str, first: &str| {
         let lines = screen.lines().skip_while(|line| !line.contains("vcpu"));
@@ -321,4 +318,64 @@ fn each_vcpu_is_shown_with_where_its_time_went_and_what_it_does() {
         error.contains("exit_stats_vcpus") && error.contains("cut off"),
         "{error}"
     );
+}
+
+#[test]
+fn what_made_the_exits_of_the_last_interval_is_shown() {
+    let machine = Machine::caused();
+    let cpu = Counted::new(&machine);
+    let guest = Guest::open(&cpu, None, None).unwrap();
+    let wanted = Wanted {
+        causes: true,
+        ..Wanted::LEAST
+    };
+    let exit = |times, reason, key, cycles| {
+        for _ in 0..times {
+            let id = reason | exit_stats::abi::CAUSE_HAS_KEY | exit_stats::abi::CAUSE_HAS_RIP;
+            let rip = 0xffff_ffff_8100_0004;
+            machine.exit_by(exit_stats::causes::Cause { id, key, rip }, cycles);
+        }
+    };
+    exit(50, 32, 0x6e0, 2_000);
+    let first = guest.read(wanted).unwrap();
+    exit(20, 30, 0x1_0080, 4_000);
+    let mut second = guest.read(wanted).unwrap();
+    second.monotonic_ns = first.monotonic_ns.map(|ns| ns + 2_000_000_000);
+    let mut model = Model::new(first, Duration::from_secs(1));
+    model
+        .table
+        .name_by(Names::read(&Default::default()).unwrap());
+    press(&mut model, "c");
+    assert!(screen(&model, 80, 24).contains("The next interval shows them."));
+    model.update(second);
+    let words = |screen: &str, first: &str| {
+        let mut lines = screen.lines().map(str::split_whitespace);
+        let found = lines.find(|words| words.clone().next() == Some(first));
+        found.map(|words| words.collect::<Vec<&str>>().join(" "))
+    };
+    let wide = screen(&model, 120, 24);
+    // The share is of all exits, and most are those by which the figures were read.
+    let share = units::percent(20, model.step().unwrap().0.total.exits);
+    assert_eq!(
+        words(&wide, "10").unwrap(),
+        format!(
+            "10 {share} 40.0us OUT 0x80, 1 byte POST code, and the delay of outb_p() \
+             0xffffffff81000004"
+        ),
+        "{wide}"
+    );
+    // What came before is not of this interval.
+    assert!(!wide.contains("WRMSR"), "{wide}");
+    assert!(words(&screen(&model, 60, 24), "10")
+        .unwrap()
+        .contains("OUT 0x80, 1 byte"));
+    press(&mut model, "/msr\n");
+    assert_eq!(words(&screen(&model, 120, 24), "10"), None);
+    press(&mut model, "\x1bc");
+    assert!(screen(&model, 80, 24).contains("I/O instruction"));
+    model.table.toggle_causes();
+    model
+        .table
+        .lacks_causes("this guest's host keeps no causes of exits.".into());
+    assert!(screen(&model, 80, 24).contains("keeps no causes"));
 }

@@ -19,7 +19,7 @@
 #define SECONDARY_EXEC_ENABLE_XSAVES SECONDARY_EXEC_XSAVES
 #endif
 
-#include "../exit_stats_causes.h"
+#include "../exit_stats_controls.h"
 #include "vmx_exits.h"
 
 /* Basic exit reasons that kvm_intel has a handler for, in each kernel that is known. */

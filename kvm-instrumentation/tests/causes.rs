@@ -12,6 +12,7 @@ use exit_stats::abi::{self, REST};
 use exit_stats::causes::{Cause, ENTRIES, ROOM};
 use exit_stats::counters::View;
 use exit_stats::outside::Table;
+use exit_stats::reason;
 use proptest::prelude::*;
 use vm::Counted;
 
@@ -239,6 +240,39 @@ fn what_was_not_caused_is_in_the_rest() {
     assert_eq!(rest(abi::CAUSE_EXITS), Some(1));
     assert_eq!(rest(abi::CAUSE_CYCLES), Some(70));
     assert_eq!(Counted::vmx().view().cause(REST, abi::CAUSE_EXITS), None);
+}
+
+/// What a guest that boots does: hundreds of causes, of which each phase has its own.
+#[test]
+fn a_recorded_boot_keeps_the_promises() {
+    let text = include_str!("recordings/boot-6.12.txt");
+    let (kinds, order) = text.split_once("\n\n").unwrap();
+    let kinds: Vec<(u32, u64, u64)> = kinds
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let known = reason::all().find(|one| one.symbol.to_str() == Ok(words[0]));
+            let number = |word: &str| u64::from_str_radix(&word[2..], 16).unwrap();
+            let reason = u32::from(known.unwrap().number);
+            (reason, number(words[1]), number(words[2]))
+        })
+        .collect();
+    let order: Vec<usize> = order
+        .split_ascii_whitespace()
+        .map(|place| place.parse().unwrap())
+        .collect();
+    assert!(kinds.len() > 6 * ENTRIES && order.len() == 8000);
+    let model = |part: &[usize]| {
+        let mut model = Model::new(SEED);
+        for (reason, rip, key) in part.iter().map(|place| kinds[*place]) {
+            model.exit(reason, key, rip, 1_000);
+        }
+        model
+    };
+    model(&order).check();
+    // As if each phase of it had been another vCPU.
+    check_sum(&order.chunks(1_000).map(model).collect::<Vec<_>>());
 }
 
 /// All distinct; one more than there is room for, round robin; and one entry that has by

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Counts and times VM exits by reason with BPF programs on KVM's two tracepoints,
- * as bcc's kvmexit does, without kprobes and without a compiler in the lab.  Runs
+ * as bcc's kvmexit does, without kprobes and without a compiler in the lab.  With the
+ * word "keys" it counts them by reason and RIP too, and by what they were about.  Runs
  * until it gets SIGTERM, then prints "counted N ns M".  Static.
  */
 #include <err.h>
@@ -39,6 +40,7 @@ struct latest {
 #define STORE(size, d, o, s) INSN(BPF_STX | size | BPF_MEM, d, s, o, 0)
 #define JUMP_IMM(op, d, i, o) INSN(BPF_JMP | op | BPF_K, d, 0, o, i)
 #define MAP(d, fd) INSN(BPF_LD | BPF_DW | BPF_IMM, d, BPF_PSEUDO_MAP_FD, 0, fd), INSN(0, 0, 0, 0, 0)
+#define ADD_TO(d, o, s)	INSN(BPF_STX | BPF_DW | BPF_ATOMIC, d, s, o, BPF_ADD)
 #define CALL(function) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, function)
 #define EXIT INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
 /* R0 = the map's element at the 32-bit index in the stack at -4. */
@@ -62,11 +64,10 @@ static int bpf(int command, union bpf_attr *attr, const char *what)
 	return result;
 }
 
-static int make_map(uint32_t size, uint32_t entries)
+static int make_map(uint32_t type, uint32_t key, uint32_t size, uint32_t entries)
 {
 	union bpf_attr attr = {
-		.map_type = BPF_MAP_TYPE_PERCPU_ARRAY, .key_size = 4,
-		.value_size = size, .max_entries = entries,
+		.map_type = type, .key_size = key, .value_size = size, .max_entries = entries,
 	};
 
 	return bpf(BPF_MAP_CREATE, &attr, "BPF_MAP_CREATE");
@@ -129,6 +130,49 @@ static void attach(const char *event, int program)
 	}
 }
 
+/* What an event is counted by: two of its fields, of 2, 4 or 8 bytes. */
+struct keys {
+	const char *event, *fields[2];
+	int sizes[2];
+};
+
+static const struct keys keys[] = {
+	{ "kvm_exit", { "unsigned int exit_reason;\toffset:", "unsigned long guest_rip;\toffset:" },
+	  { BPF_W, BPF_DW } },
+	{ "kvm_msr", { "u32 ecx;\toffset:", "unsigned write;\toffset:" }, { BPF_W, BPF_W } },
+	{ "kvm_pio", { "unsigned int port;\toffset:", "unsigned int rw;\toffset:" },
+	  { BPF_W, BPF_W } },
+	{ "kvm_mmio", { "u64 gpa;\toffset:", "u32 type;\toffset:" }, { BPF_DW, BPF_W } },
+	{ "kvm_page_fault", { "u64 fault_address;\toffset:", "u64 error_code;\toffset:" },
+	  { BPF_DW, BPF_DW } },
+	{ "kvm_cpuid", { "unsigned int function;\toffset:", "unsigned int index;\toffset:" },
+	  { BPF_W, BPF_W } },
+};
+
+/* Count an event by these keys, in a hash map as bcc has them. */
+static void count_by(const struct keys *by)
+{
+	int map = make_map(BPF_MAP_TYPE_HASH, 16, 8, 10240);
+	int first = number(by->event, "format", by->fields[0]);
+	int second = number(by->event, "format", by->fields[1]);
+	const struct bpf_insn program[] = {
+		LOAD(by->sizes[0], 2, 1, first), STORE(BPF_DW, 10, -16, 2),
+		LOAD(by->sizes[1], 2, 1, second), STORE(BPF_DW, 10, -8, 2),
+		MAP(1, map), MOV(2, 10), ALU_IMM(BPF_ADD, 2, -16),
+		CALL(BPF_FUNC_map_lookup_elem),
+		JUMP_IMM(BPF_JEQ, 0, 0, 4),
+		MOV_IMM(1, 1), ADD_TO(0, 0, 1),
+		MOV_IMM(0, 0), EXIT,
+		MOV_IMM(1, 1), STORE(BPF_DW, 10, -24, 1),
+		MAP(1, map), MOV(2, 10), ALU_IMM(BPF_ADD, 2, -16),
+		MOV(3, 10), ALU_IMM(BPF_ADD, 3, -24), MOV_IMM(4, 0),
+		CALL(BPF_FUNC_map_update_elem),
+		MOV_IMM(0, 0), EXIT,
+	};
+
+	attach(by->event, load(program, sizeof(program) / sizeof(*program)));
+}
+
 static void print_sums(int rows)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
@@ -152,10 +196,11 @@ static void print_sums(int rows)
 	free(values);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	int latest = make_map(sizeof(struct latest), 1);
-	int rows = make_map(sizeof(struct row), ROWS);
+	int latest = make_map(BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct latest), 1);
+	int rows = make_map(BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct row), ROWS);
+	size_t i;
 	int reason_at = number("kvm_exit", "format", "unsigned int exit_reason;\toffset:");
 	const struct bpf_insn on_exit[] = {
 		LOAD(BPF_W, 6, 1, reason_at),
@@ -187,6 +232,8 @@ int main(void)
 	signal(SIGTERM, end);
 	attach("kvm_exit", load(on_exit, sizeof(on_exit) / sizeof(*on_exit)));
 	attach("kvm_entry", load(on_entry, sizeof(on_entry) / sizeof(*on_entry)));
+	for (i = 0; argc > 1 && !strcmp(argv[1], "keys") && i < sizeof(keys) / sizeof(*keys); i++)
+		count_by(&keys[i]);
 	puts("attached");
 	fflush(stdout);
 	while (!ended)

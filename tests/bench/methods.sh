@@ -12,6 +12,18 @@ figures=/out/figures
 rounds=$(cat /lab/rounds)
 
 set_param() { echo "$2" >"/sys/module/kvm/parameters/exit_stats$1"; }
+# The events that have what the causes have, and by which of their fields.
+by_keys='kvm_exit exit_reason,guest_rip
+kvm_msr ecx,write
+kvm_pio port,rw,size
+kvm_mmio gpa,type
+kvm_page_fault fault_address,error_code
+kvm_cpuid function,index'
+triggers() { # +|!: set them, or remove them
+	echo "$by_keys" | while read -r event keys; do
+		echo "${1#+}hist:keys=$keys:size=4096" >>"$events/$event/trigger" || exit
+	done
+}
 trace() { # 0|1
 	echo "$1" >$events/kvm_exit/enable
 	echo "$1" >$events/kvm_entry/enable
@@ -30,8 +42,9 @@ begin() {
 		# Records while the command runs, and not before it is ready.
 		prefix="perf kvm stat record -a -o /run/perf.data"
 		;;
-	bpf)
-		/lab/bpfcount >/run/bpf.log 2>&1 &
+	hist) triggers + || exit ;;
+	bpf | bpf-keys)
+		/lab/bpfcount "${1#bpf-}" >/run/bpf.log 2>&1 &
 		recorder=$!
 		until grep -q attached /run/bpf.log; do
 			kill -0 "$recorder" || { cat /run/bpf.log; exit 1; }
@@ -67,7 +80,11 @@ late() {
 		perf kvm -i /run/perf.data stat report >/out/perf.report 2>&1
 		sed -n 's/^ *Total Samples: *\([0-9]*\),.*/\1/p' /out/perf.report
 		;;
-	bpf)
+	hist)
+		awk '/Hits:/ { print $2 }' $events/kvm_exit/hist
+		triggers !
+		;;
+	bpf | bpf-keys)
 		kill "$recorder"
 		wait "$recorder"
 		awk '/^counted/ { print $2 }' /run/bpf.log

@@ -15,9 +15,9 @@ from vmxlab.machine import Run
 
 # The files whose tests take longest, which are begun with, so that none of them is what
 # all others have ended before.
-LONGEST = ("test_stretches", "test_kvm_modules", "test_bench", "test_setup", "test_experiments",
-           "test_demo", "test_leaves", "test_lab", "test_exits", "test_nested", "test_lifecycle",
-           "test_program", "test_amd")
+LONGEST = ("test_stretches", "test_kvm_modules", "test_bench", "test_attach", "test_setup",
+           "test_experiments", "test_known_causes", "test_debian", "test_demo", "test_leaves",
+           "test_lab", "test_exits", "test_nested", "test_lifecycle", "test_program", "test_amd")
 
 
 class Lab:

@@ -20,6 +20,8 @@ show leaf $vmxscope leaf 0x4ffffffd -s 1
 show cpuid cpuid -1 -r -l 0x4ffffffd -s 1
 show stat-exact $vmxscope stat --idle 0 --json -- /lab/cpuids
 show stat $vmxscope stat -r 3 -- /lab/cpuids
+show causes $vmxscope stat --idle 0 --causes --json -- /lab/cpuids
+show causes-shown $vmxscope causes -- /lab/cpuids
 show status $vmxscope stat --idle 0 --csv -- sh -c 'exit 7'
 # A boot's worth of work, with some rest in it.
 # shellcheck disable=SC2016  # The inner shell expands it.

@@ -3,7 +3,7 @@
 /usr/sbin/insmod /lab/modules/vmx_caps.ko || exit
 dmesg | sed -n 's/^\(\[[^]]*\] \)\?vmx_caps: //p' >/out/log
 rmmod vmx_caps
-load-kvm || exit
+load-kvm && echo 1 >/sys/module/kvm/parameters/exit_stats_causes || exit
 vmxscope=/lab/vmxscope
 $vmxscope caps --log >/out/caps-log 2>/out/caps-error
 $vmxscope caps >/out/caps
@@ -43,6 +43,9 @@ $vmxscope exits --vm lab --json >/out/vm.json
 $vmxscope exits --vm "$qemu" --csv >/out/vm.csv
 $vmxscope exits --host --json >/out/host.json
 $vmxscope vms --json >/out/vms.json
+cat "${raw%raw}causes" >/out/raw-causes
+$vmxscope exits --vm lab --causes --json >/out/causes.json
+$vmxscope causes --vm lab >/out/causes
 $vmxscope exporter --textfile /out/lab.prom --vm lab
 kill -CONT "$qemu"
 wait $guest

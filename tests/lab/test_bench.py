@@ -47,7 +47,7 @@ def test_ours_counts_every_exit_and_the_course_s_method_does_not(short: dict) ->
     for name, one in found.items():
         assert one["taken"] >= least, name
         assert (one["counted"] is None) == (name in NOT_BY_REASON), name
-    for name in ("on", "histograms", "tracepoints"):
+    for name in ("on", "histograms", "causes", "beside", "hist", "tracepoints"):
         assert found[name]["counted"] == found[name]["taken"], name
     # The last exit has no entry after it.
     assert found["bpf"]["counted"] == found["bpf"]["taken"] - 1

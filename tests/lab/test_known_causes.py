@@ -21,11 +21,12 @@ MACHINES = [
     pytest.param(("--kernel", "6.12"), "vmx", id="vmx"),
     pytest.param(("--kernel", "6.12", "--cpu", "trinity_apu"), "svm", id="svm"),
     pytest.param(("--kernel", "7.3"), "vmx", id="vmx-7.3", marks=pytest.mark.matrix),
-    pytest.param(("--base", "debian-6.12", "--kvm-modules", "stock"), "vmx", id="beside-vmx"),
-    pytest.param(("--base", "debian-6.12", "--kvm-modules", "stock", "--cpu", "trinity_apu"),
+    pytest.param(("--base", "small-6.12", "--kvm-modules", "stock"), "vmx", id="beside-vmx"),
+    pytest.param(("--base", "small-6.12", "--kvm-modules", "stock", "--cpu", "trinity_apu"),
                  "svm", id="beside-svm"),
-    pytest.param(("--base", "debian-6.1", "--kvm-modules", "stock"), "vmx", id="beside-vmx-6.1",
-                 marks=pytest.mark.matrix),
+    *(pytest.param(("--base", base, "--kvm-modules", "stock"), "vmx", id=f"beside-vmx-{base}",
+                   marks=pytest.mark.matrix)
+      for base in ("debian-6.12", "debian-7.3", "debian-6.1")),
 ]
 pytestmark = pytest.mark.parametrize(("machine", "vendor"), MACHINES)
 

@@ -163,16 +163,6 @@ def test_what_a_guest_prints_at_once_reaches_the_terminal_whole_and_in_order(
     assert (tmp_path / "out/out/file").read_text() == "kept\n"
 
 
-@pytest.mark.parametrize("base", ["debian-6.12", "debian-7.3", "debian-6.1"])
-def test_a_distributions_own_kernel_is_both_machine_and_guest(lab: Lab, base: str) -> None:
-    run = lab.run("--base", base, "--kvm-modules", "stock", "--timeout", 400,
-                  l1="uname -r; guest\n", l2="uname -r; echo modules: $(lsmod | wc -l); exit 3\n")
-    assert run.status == 3, run.l1 + run.stderr
-    release = next(line for line in run.l1.splitlines() if re.fullmatch(r"[\d.]+\S+-amd64", line))
-    assert release.startswith(base.removeprefix("debian-") + ".")
-    assert release in run.l2.splitlines()
-
-
 def test_a_qemu_that_does_not_start_is_a_failure_of_the_lab_and_no_wait(lab: Lab) -> None:
     run = lab.run("--timeout", 100, l1="guest -- -no-such-option; echo guest said $?\n",
                   l2="exit 0\n")

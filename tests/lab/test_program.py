@@ -21,14 +21,20 @@ MOST_EXITS = 300
 MOST_AGAIN = 120
 
 
+@pytest.fixture(scope="module", name="cpuids")
+def program_of_cpuids(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program that executes CPUID so often."""
+    program = tmp_path_factory.mktemp("cpuids") / "cpuids"
+    subprocess.run(["cc", "-static", "-nostdlib", f"-DCOUNT={CPUIDS}", "-o", program,
+                    REPO / "tests/lab/cpuids.c"], check=True)
+    return program
+
+
 @pytest.fixture(scope="module", params=["6.12", pytest.param("7.3", marks=pytest.mark.matrix)])
-def run(request: pytest.FixtureRequest, lab: Lab, vmxscope: Path,
+def run(request: pytest.FixtureRequest, lab: Lab, vmxscope: Path, cpuids: Path,
         tmp_path_factory: pytest.TempPathFactory) -> Run:
     """One run, in which the guest and the host are asked everything; of each kernel."""
     folder = tmp_path_factory.mktemp("programs")
-    cpuids = folder / "cpuids"
-    subprocess.run(["cc", "-static", "-nostdlib", f"-DCOUNT={CPUIDS}", "-o", cpuids,
-                    REPO / "tests/lab/cpuids.c"], check=True)
     kernel = ["--kernel", request.param]
     done = lab.run(
         *kernel, "--timeout", 900, "--kvm-intel", "nested=1", "--add", vmxscope,
@@ -39,6 +45,12 @@ def run(request: pytest.FixtureRequest, lab: Lab, vmxscope: Path,
     )
     assert done.status == 0, done.l1[-3000:] + done.l2[-3000:] + done.stderr
     return done
+
+
+def symbol(program: Path, name: str) -> int:
+    """The address of a symbol."""
+    said = subprocess.run(["nm", program], capture_output=True, text=True, check=True).stdout
+    return next(int(line.split()[0], 16) for line in said.splitlines() if line.endswith(f" {name}"))
 
 
 def section(run: Run, name: str, status: int = 0) -> str:
@@ -106,6 +118,38 @@ def test_a_command_with_exactly_n_cpuid_exits_is_told_to_have_n(run: Run) -> Non
     found = re.search(r"^ *10  CPUID +([\d,]+) +[\d.]+% +[\d,]+ +[\d,]+ +([\d,]+) ", table, re.M)
     assert found and int(found[2].replace(",", "")) == CPUIDS, table
     assert "over 3 runs" in table
+
+
+def test_what_a_command_caused_is_found_with_the_instruction_that_did(
+    run: Run, cpuids: Path
+) -> None:
+    stat = json.loads(section(run, "causes"))
+    # CPUID of leaf 0 at CPL 3, at the only place of that program that has one.
+    at = symbol(cpuids, "cpuid_at")
+    found = [cause for cause in stat["runs"][0]["added"]["causes"]
+             if cause["reason"] == 10 and cause["key"] == "0x0" and cause["cpl3"]
+             and cause["rip"] == f"{at:#x}"]
+    assert len(found) == 1, stat
+    # The bound is exact where the table has room.
+    assert found[0]["exits"] - found[0]["error"] <= CPUIDS <= found[0]["exits"]
+    shown = section(run, "causes-shown")
+    place = f"_start+{at - symbol(cpuids, '_start'):#x} cpuids"
+    assert re.search(rf" CPUID +{at:#x} +{re.escape(place)}$", shown, re.M), shown
+
+
+def test_on_the_host_the_causes_of_a_vm_are_those_of_its_file(run: Run) -> None:
+    view = json.loads(run.file("causes.json"))
+    rows = [line.split("\t") for line in run.file("raw-causes").splitlines()[1:-1]]
+    by_file = sorted((int(row[0]), row[2], row[3], *map(int, row[4:])) for row in rows)
+    by_view = sorted((cause["reason"], cause.get("key", "-"), cause.get("rip", "-"),
+                      cause["cpl3"], cause["nested"], cause["exits"], cause["cycles"],
+                      cause["error"]) for cause in view["causes"])
+    assert by_view == by_file and len(by_file) > 50
+    assert view["consistent"]
+    table = run.file("causes")
+    exits = views.table(run.file("raw"))[views.TOTAL]["exits"]
+    assert table.startswith(f"{exits:,} exits of VM lab")
+    assert "IA32_TSC_DEADLINE" in table
 
 
 def test_the_commands_status_is_passed_on(run: Run) -> None:

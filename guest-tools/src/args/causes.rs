@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, ValueHint};
 
 use crate::format::Form;
+use crate::source::SourceArgs;
 use crate::values::duration;
 
 /// The options.
@@ -16,17 +17,20 @@ use crate::values::duration;
 Examples:
   vmxscope causes                          in a guest: since its VM began
   vmxscope causes make test                in a guest: of a command
+  vmxscope causes --vm web1                on a host: of one of its VMs since it began
+  vmxscope causes --vm web1 --duration 10s --symbols System.map
   vmxscope causes --host                   as root: count until Ctrl-C
   vmxscope causes --host --duration 10s --symbols System.map
   vmxscope causes --host sh -c 'ssh guest make test'
   vmxscope causes --host --duration 10s --json > causes.json
   vmxscope causes --from causes.json --folded=places | flamegraph.pl > places.svg
 
-In a guest they are this VM's own, with times, if its host keeps them: kvm with exit_stats_causes=1,
-or vmx_exits with causes=1. Functions have names for root, by /proc/kallsyms.
+In a guest, and of one VM of a host, they are those that the host keeps, with times: if kvm was loaded
+with exit_stats_causes=1, or vmx_exits with causes=1, before the VM began. Functions of the guest's
+kernel have names for root, by /proc/kallsyms, and those of the command by the files that it has
+mapped: it is looked at while it runs, after a millisecond and then up to once a second.
 
-On a host the causes are the MSRs, ports, addresses, CPUID leaves and hypercalls that the exits of this
-host's VMs were about. ftrace counts them by the trace events of any KVM, Intel's or AMD's, in a
+With --host, ftrace counts the exits of all VMs by the trace events of any KVM, Intel's or AMD's, in a
 tracing instance that is removed at the end. ftrace tells no times: neither those of handling nor
 those of userspace. It tells what exits were about and where the guest's code was, but not both of
 one exit, and it counts all VMs together.
@@ -36,16 +40,14 @@ root there. A System.map fits a guest that was booted with nokaslr.
 
 The command's exit status is passed on, and the result goes to standard error then.")]
 pub struct CausesArgs {
-    /// On a host, as root: all its VMs together, by ftrace
-    #[arg(long, help_heading = "Source")]
-    pub host: bool,
+    /// Where the figures come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Show what `vmxscope causes --json` saved, instead; - is standard input
     #[arg(long, value_name = "FILE", help_heading = "Source",
-          conflicts_with_all = ["host", "root", "duration", "command"])]
+          conflicts_with_all = ["cpu", "layout", "vm", "host", "qmp", "root", "vcpu", "duration",
+                                "command"])]
     pub from: Option<PathBuf>,
-    /// The host's /sys is below this folder, as in a container
-    #[arg(long, value_name = "DIR", help_heading = "Source")]
-    pub root: Option<PathBuf>,
     /// Without a command: end after so long, such as 500ms or 10s, instead of by Ctrl-C
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "command")]
     pub duration: Option<Duration>,

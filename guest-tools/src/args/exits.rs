@@ -46,6 +46,9 @@ pub struct ExitsArgs {
     #[arg(long, requires = "qmp",
           conflicts_with_all = ["vcpu", "cpu", "layout", "vm", "host", "root"])]
     pub per_vcpu: bool,
+    /// Show also what made the exits, if the host keeps that
+    #[arg(long, conflicts_with_all = ["csv", "per_vcpu", "ftrace", "duration"])]
+    pub causes: bool,
     /// Show also the reasons that did not occur
     #[arg(long)]
     pub all: bool,

@@ -30,6 +30,9 @@ pub struct RecordArgs {
     /// Without a command: end after so long, instead of by an interrupt
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "command")]
     pub duration: Option<Duration>,
+    /// Record also what made the exits, if the host keeps that: the report shows it
+    #[arg(long)]
+    pub causes: bool,
     /// The command, and its arguments
     #[arg(trailing_var_arg = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,

@@ -59,6 +59,9 @@ pub struct StatArgs {
     /// Show no more than N reasons
     #[arg(short = 'n', long, value_name = "N")]
     pub top: Option<usize>,
+    /// Show also what made the exits, of all runs together, if the host keeps that
+    #[arg(long, conflicts_with_all = ["csv", "interval"])]
+    pub causes: bool,
     /// Write the result into this file; - is standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -26,6 +26,9 @@ pub struct WatchArgs {
     /// Read so often
     #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     pub interval: Duration,
+    /// Begin with what made the exits, if the host keeps that; c shows the reasons again
+    #[arg(long, conflicts_with = "vms")]
+    pub causes: bool,
     /// On a host: all its VMs, the one with the most exits a second first
     #[arg(long, conflicts_with_all = ["cpu", "layout", "vm", "host", "qmp", "vcpu"])]
     pub vms: bool,

@@ -61,10 +61,18 @@ pub struct Cause {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<u32>,
     /// See [`CauseKind`].
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "hexadecimal")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::view::hexadecimal"
+    )]
     pub key: Option<u64>,
     /// Where the guest's code was: its instruction pointer.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "hexadecimal")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::view::hexadecimal"
+    )]
     pub rip: Option<u64>,
     /// The guest's privilege level there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,8 +110,8 @@ pub enum Source {
     /// ftrace, all VMs of a host together.
     #[default]
     Ftrace,
-    /// The host's KVM, this guest, which read it by a CPUID leaf.
-    Leaf,
+    /// Who counts a VM's exits, and keeps what made them.
+    Kept,
 }
 
 /// The causes of all exits in a stretch of time.
@@ -114,9 +122,15 @@ pub struct Causes {
     /// Who counted.
     #[serde(default)]
     pub source: Source,
+    /// The VM, if its host told of it and not the guest itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vm: Option<String>,
     /// Whose exit reasons these are.
     #[serde(with = "crate::view::VendorName")]
     pub vendor: Vendor,
+    /// Frequency of the clock of all cycles; 0 if nobody said.
+    #[serde(default)]
+    pub tsc_khz: u32,
     /// For how long exits were counted.
     pub seconds: f64,
     /// All exits in this time.
@@ -166,34 +180,22 @@ impl Causes {
         exits as f64 / self.seconds
     }
 
+    /// Whether times are known.
+    pub fn is_timed(&self) -> bool {
+        self.source == Source::Kept && self.tsc_khz != 0
+    }
+
+    /// The handling time of a cause in nanoseconds, if it is known.
+    pub fn time(&self, cause: &Cause) -> Option<f64> {
+        let cycles = cause.cycles.filter(|_| self.tsc_khz != 0)?;
+        Some(cycles as f64 * 1e6 / f64::from(self.tsc_khz))
+    }
+
     /// The name of an exit reason as an identifier.
     pub fn symbol(&self, reason: u32) -> String {
         match self.vendor.symbol(reason) {
             Some(symbol) => symbol.to_string_lossy().into_owned(),
             None => format!("reason {reason}"),
         }
-    }
-}
-
-/// A number of 64 bits as text: many readers of JSON keep only 53 bits of a number.
-mod hexadecimal {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(value: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(value) => to.collect_str(&format_args!("{value:#x}")),
-            None => to.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-        let Some(text) = Option::<String>::deserialize(from)? else {
-            return Ok(None);
-        };
-        let digits = text.strip_prefix("0x");
-        let value = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        let problem = || D::Error::custom(format!("no hexadecimal number: {text:?}"));
-        value.map(Some).ok_or_else(problem)
     }
 }

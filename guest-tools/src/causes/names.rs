@@ -7,10 +7,12 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::mappings::Mappings;
 use super::model::{Cause, CauseKind, Causes};
 use super::ranges::Ranges;
 use super::symbols::Symbols;
 use crate::args::GuestFiles;
+use crate::child::Running;
 use crate::error::{Error, Result};
 use crate::input;
 
@@ -31,9 +33,11 @@ struct Tables {
     pages: BTreeMap<String, String>,
     hypercalls: BTreeMap<String, String>,
     hyperv: BTreeMap<String, String>,
+    leaves: BTreeMap<String, String>,
 }
 
 /// What is known by name.
+#[derive(Debug)]
 pub struct Names {
     msrs: Ranges,
     apic: Ranges,
@@ -41,10 +45,15 @@ pub struct Names {
     pages: Ranges,
     hypercalls: Ranges,
     hyperv: Ranges,
+    leaves: Ranges,
     /// /proc/ioports, /proc/iomem and the symbols of the guest, where they are given.
     ioports: Ranges,
     iomem: Ranges,
     symbols: Symbols,
+    /// What commands had mapped that were run here.
+    mappings: Mappings,
+    /// Functions by their addresses, as a recording has them.
+    functions: BTreeMap<u64, String>,
 }
 
 impl Names {
@@ -69,19 +78,22 @@ impl Names {
             pages: ranges(tables.pages)?,
             hypercalls: ranges(tables.hypercalls)?,
             hyperv: ranges(tables.hyperv)?,
+            leaves: ranges(tables.leaves)?,
             ioports: proc(&files.ioports)?,
             iomem: proc(&files.iomem)?,
             symbols: match &files.symbols {
                 Some(file) => Symbols::parse(&input::read(file)?, &file.display().to_string())?,
                 None => Symbols::default(),
             },
+            mappings: Mappings::default(),
+            functions: BTreeMap::new(),
         })
     }
 
     /// Takes this guest's own files where none was named, as far as they can be read: the
     /// kernel shows most of what is in them to root only.
-    pub fn add_own(&mut self, named: &GuestFiles, root: &Path) {
-        let read = |file: &str| fs::read_to_string(root.join("proc").join(file)).ok();
+    pub fn add_own(&mut self, named: &GuestFiles) {
+        let read = |file: &str| fs::read_to_string(Path::new("/proc").join(file)).ok();
         let ranges = |file| Ranges::of_proc(&read(file)?, file).ok();
         if named.ioports.is_none() {
             self.ioports = ranges("ioports").unwrap_or_default();
@@ -104,13 +116,13 @@ impl Names {
             CauseKind::MsrRead | CauseKind::MsrWrite => self.msr(key),
             CauseKind::PortIn | CauseKind::PortOut => {
                 let port = port(key);
-                own(self.ioports.name(port).or(self.ports.name(port)))
+                own(self.ioports.name_or(&self.ports, port))
             }
             CauseKind::Mmio | CauseKind::MmioRead | CauseKind::MmioWrite | CauseKind::Ioeventfd => {
                 self.address(key)
             }
             CauseKind::Page => self.address(key & !0xfff),
-            CauseKind::Cpuid => None,
+            CauseKind::Cpuid => own(self.leaves.name(key & 0xffff_ffff)),
             CauseKind::Hypercall => own(self.hypercalls.name(key)),
             CauseKind::HypervHypercall => own(self.hyperv.name(key)),
             CauseKind::ApicWrite => own(self.apic.name(key)),
@@ -144,13 +156,32 @@ impl Names {
         if let Some(register) = register {
             return Some(format!("local APIC {register}"));
         }
-        let name = self.iomem.name(address).or(self.pages.name(address));
+        let name = self.iomem.name_or(&self.pages, address);
         name.map(String::from)
     }
 
     /// The function that an address of the guest's code is in.
     pub fn function(&self, rip: u64) -> Option<String> {
-        self.symbols.name(rip)
+        let recorded = self.functions.get(&rip).cloned();
+        let named = recorded.or_else(|| self.symbols.name(rip));
+        named.or_else(|| self.mappings.name(rip))
+    }
+
+    /// The tables that are built in, and functions that a recording has.
+    ///
+    /// # Errors
+    ///
+    /// None: a test reads the tables.
+    pub fn of_recording(functions: &BTreeMap<u64, String>) -> Result<Self> {
+        Ok(Self {
+            functions: functions.clone(),
+            ..Self::read(&GuestFiles::default())?
+        })
+    }
+
+    /// Code of a process that runs here, and of those that it has started.
+    pub fn add_process(&mut self, running: Running) {
+        self.mappings.add(running.pid());
     }
 }
 

@@ -91,9 +91,20 @@ impl Ranges {
 
     /// The name of the narrowest range that a number is in; of those alike the last.
     pub fn name(&self, number: u64) -> Option<&str> {
+        self.narrowest(number).map(|(_, name)| name)
+    }
+
+    /// The same, or what another knows of a narrower range.
+    pub fn name_or<'r>(&'r self, other: &'r Self, number: u64) -> Option<&'r str> {
+        let both = [self.narrowest(number), other.narrowest(number)];
+        let found = both.into_iter().flatten().min_by_key(|(width, _)| *width);
+        found.map(|(_, name)| name)
+    }
+
+    fn narrowest(&self, number: u64) -> Option<(u64, &str)> {
         let fits = self.0.iter().rev().filter(|(range, _)| range.has(number));
-        let found = fits.min_by_key(|(range, _)| range.last - range.first);
-        found.map(|(_, name)| name.as_str())
+        let widths = fits.map(|(range, name)| (range.last - range.first, name.as_str()));
+        widths.min_by_key(|(width, _)| *width)
     }
 }
 
@@ -108,6 +119,11 @@ mod tests {
         assert_eq!(ranges.name(0x40), Some("timer0"));
         assert_eq!(ranges.name(0x44), Some("PCI Bus 0000:00"));
         assert_eq!(ranges.name(0xcf8), None);
+        let table = [("0x608-0x60b".to_string(), "ACPI PM timer".to_string())];
+        let table = Ranges::of(BTreeMap::from(table)).unwrap();
+        assert_eq!(ranges.name_or(&table, 0x608), Some("ACPI PM timer"));
+        assert_eq!(ranges.name_or(&table, 0x600), Some("PCI Bus 0000:00"));
+        assert_eq!(ranges.name_or(&table, 0x40), Some("timer0"));
     }
 
     #[test]

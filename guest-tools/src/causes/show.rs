@@ -10,36 +10,34 @@ use serde::Serialize;
 use super::advice::{that_applies, Advice};
 use super::model::{Cause, CauseKind, Causes, Source};
 use super::names::{action, key, Names};
+use super::reasons;
 use crate::error::Result;
 use crate::output::Output;
 use crate::prometheus::Metrics;
 use crate::table::{self, figures, words, Column};
-use crate::units::{grouped, percent};
+use crate::units::{grouped, percent, time};
 
-const CAUSES: [Column; 6] = [
+const CAUSES: [Column; 7] = [
     figures("exits", 0),
     figures("per second", 1),
     figures("share", 2),
+    TIME,
     words("what"),
     words("key"),
     words("name"),
 ];
-const PLACES: [Column; 6] = [
+const PLACES: [Column; 7] = [
     figures("exits", 0),
     figures("per second", 1),
     figures("share", 2),
+    TIME,
     words("reason"),
     words("address"),
     words("function"),
 ];
-const REASONS: [Column; 5] = [
-    figures("no.", 0),
-    words("reason"),
-    figures("exits", 0),
-    figures("share", 0),
-    figures("per second", 1),
-];
-
+/// Handling time, where it is known; its place is that of [`CAUSES`] and [`PLACES`].
+const TIME: Column = figures("time", 3);
+const TIME_AT: usize = 3;
 /// Prints causes, places, and what to do about them.
 pub fn tables(causes: &Causes, top: usize, names: &Names, out: &mut Output<'_>) -> Result<()> {
     head(causes, out)?;
@@ -47,31 +45,42 @@ pub fn tables(causes: &Causes, top: usize, names: &Names, out: &mut Output<'_>) 
         writeln!(out, "No VM ran meanwhile.")?;
         return notes(causes, out);
     }
+    let timed = causes.is_timed();
     let cells = |cause: &Cause, last: [String; 3]| {
-        let counts = [
+        let mut cells = vec![
             grouped(cause.exits),
             rate(causes, cause.exits),
             percent(cause.exits, causes.exits),
         ];
-        [counts, last].concat()
+        if timed {
+            cells.push(causes.time(cause).map_or("-".into(), time));
+        }
+        cells.extend(last);
+        cells
+    };
+    let columns = |mut columns: Vec<Column>| {
+        if !timed {
+            columns.remove(TIME_AT);
+        }
+        columns
     };
     let rows = causes.causes.iter().take(top).map(|cause| {
         let name = names.of(cause).unwrap_or_default();
         cells(cause, [action(cause.kind).into(), key(cause), name])
     });
-    table::print(out, &CAUSES, &rows.collect::<Vec<_>>(), 0)?;
+    let rows: Vec<Vec<String>> = rows.collect();
+    table::print(out, &columns(CAUSES.to_vec()), &rows, 0)?;
     left_out(causes.causes.len(), top, "causes", out)?;
     writeln!(out)?;
     let rows = causes.places.iter().take(top).map(|cause| {
         let reason = cause.reason.map(|reason| causes.symbol(reason));
         let rip = cause.rip.unwrap_or_default();
         let function = names.function(rip).unwrap_or_default();
-        cells(
-            cause,
-            [reason.unwrap_or_default(), format!("{rip:#x}"), function],
-        )
+        let last = [reason.unwrap_or_default(), format!("{rip:#x}"), function];
+        cells(cause, last)
     });
-    table::print(out, &PLACES, &rows.collect::<Vec<_>>(), 0)?;
+    let rows: Vec<Vec<String>> = rows.collect();
+    table::print(out, &columns(PLACES.to_vec()), &rows, 0)?;
     left_out(causes.places.len(), top, "places in the guest's code", out)?;
     let advice = that_applies(causes)?;
     if !advice.is_empty() {
@@ -94,7 +103,7 @@ fn left_out(rows: usize, top: usize, what: &str, out: &mut Output<'_>) -> Result
     }
 }
 
-fn head(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
+pub(super) fn head(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
     let vendor = match causes.vendor {
         Vendor::Vmx => "VMX",
         Vendor::Svm => "SVM",
@@ -102,9 +111,10 @@ fn head(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
     let text = format!(
         "{} exits of {} in {:.2} s, {} a second ({vendor}):",
         grouped(causes.exits),
-        match causes.source {
-            Source::Ftrace => "all VMs",
-            Source::Leaf => "this VM",
+        match (causes.source, &causes.vm) {
+            (Source::Ftrace, _) => "all VMs".into(),
+            (Source::Kept, None) => "this VM".into(),
+            (Source::Kept, Some(vm)) => format!("VM {vm}"),
         },
         causes.seconds,
         rate(causes, causes.exits)
@@ -114,7 +124,7 @@ fn head(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
 }
 
 /// What a reader has to know about the figures.
-fn notes(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
+pub(super) fn notes(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
     for (what, events) in &causes.dropped {
         let events = grouped(*events);
         writeln!(
@@ -128,14 +138,14 @@ fn notes(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
              several steps counts as several."
                 .into()
         }
-        Source::Leaf => kept(causes),
+        Source::Kept => how_exact(causes),
     };
     let text = out.look.dim(&text);
     writeln!(out, "{text}")
 }
 
 /// How exact the causes are that the host kept.
-fn kept(causes: &Causes) -> String {
+pub fn how_exact(causes: &Causes) -> String {
     let errors = causes.causes.iter().chain(&causes.places);
     let error = errors.map(|cause| cause.error).max().unwrap_or(0);
     match (error, causes.rest) {
@@ -149,7 +159,7 @@ fn kept(causes: &Causes) -> String {
     }
 }
 
-fn rate(causes: &Causes, exits: u64) -> String {
+pub(super) fn rate(causes: &Causes, exits: u64) -> String {
     let rate = causes.rate(exits);
     if rate < 9.95 {
         format!("{rate:.1}")
@@ -187,6 +197,8 @@ struct CauseRow<'a> {
     name: Option<String>,
     exits: u64,
     per_second: f64,
+    cycles: Option<u64>,
+    error: u64,
 }
 
 fn lines<'a>(causes: &'a Causes, names: &'a Names) -> impl Iterator<Item = CauseRow<'a>> {
@@ -208,6 +220,8 @@ fn lines<'a>(causes: &'a Causes, names: &'a Names) -> impl Iterator<Item = Cause
             },
             exits: cause.exits,
             per_second: causes.rate(cause.exits),
+            cycles: cause.cycles,
+            error: cause.error,
         })
     })
 }
@@ -220,7 +234,17 @@ pub fn csv(causes: &Causes, names: &Names, out: &mut Output<'_>) -> Result<()> {
 /// Prints metrics. They have no more than `top` samples of causes, and for each kind one of
 /// all others, so that a guest cannot make as many labels as it likes.
 pub fn prometheus(causes: &Causes, top: usize, names: &Names, out: &mut Output<'_>) -> Result<()> {
-    reasons_prometheus(causes, out)?;
+    reasons::prometheus(causes, out)?;
+    causes_prometheus(causes, top, names, out)
+}
+
+/// Prints those of causes only.
+pub fn causes_prometheus(
+    causes: &Causes,
+    top: usize,
+    names: &Names,
+    out: &mut Output<'_>,
+) -> Result<()> {
     let mut samples = Vec::new();
     let mut others = BTreeMap::<CauseKind, u64>::new();
     for (place, cause) in causes.causes.iter().enumerate() {
@@ -246,84 +270,4 @@ pub fn prometheus(causes: &Causes, top: usize, names: &Names, out: &mut Output<'
     };
     let result = write();
     out.told(result)
-}
-
-/// Prints the exits by reason as metrics.
-pub fn reasons_prometheus(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
-    let mut write = || {
-        let mut metrics = Metrics::new(out.to);
-        metrics.begin(
-            "vmxscope_measured_seconds",
-            "gauge",
-            "For how long exits were counted.",
-        )?;
-        let by = match causes.source {
-            Source::Ftrace => "ftrace",
-            Source::Leaf => "host",
-        };
-        metrics.sample(&[("by", by)], &format!("{:.6}", causes.seconds))?;
-        let help = "VM exits by reason, in the time that was measured.";
-        metrics.begin("vmxscope_measured_exits", "gauge", help)?;
-        for cause in &causes.reasons {
-            let reason = cause.reason.unwrap_or_default();
-            let (symbol, number) = (causes.symbol(reason), reason.to_string());
-            let labels = [("reason", symbol.as_str()), ("number", number.as_str())];
-            metrics.sample(&labels, &cause.exits.to_string())?;
-        }
-        let help = "Events that found ftrace's table full.";
-        metrics.begin("vmxscope_dropped_events", "gauge", help)?;
-        for (table, events) in &causes.dropped {
-            metrics.sample(&[("table", table)], &events.to_string())?;
-        }
-        Ok(())
-    };
-    let result = write();
-    out.told(result)
-}
-
-/// Prints the exits by reason as a table.
-pub fn reasons(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
-    head(causes, out)?;
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    for cause in &causes.reasons {
-        let reason = cause.reason.unwrap_or_default();
-        let name = causes.vendor.name(reason);
-        rows.push(vec![
-            reason.to_string(),
-            name.map_or_else(
-                || causes.symbol(reason),
-                |name| name.to_string_lossy().into(),
-            ),
-            grouped(cause.exits),
-            percent(cause.exits, causes.exits),
-            rate(causes, cause.exits),
-        ]);
-    }
-    rows.push(vec![
-        String::new(),
-        "All exits".into(),
-        grouped(causes.exits),
-        percent(causes.exits, causes.exits),
-        rate(causes, causes.exits),
-    ]);
-    table::print(out, &REASONS, &rows, 1)?;
-    notes(causes, out)
-}
-
-#[derive(Serialize)]
-struct ReasonRow {
-    reason: Option<u32>,
-    symbol: String,
-    exits: u64,
-    per_second: f64,
-}
-
-/// Prints the exits by reason as comma-separated values.
-pub fn reasons_csv(causes: &Causes, out: &mut Output<'_>) -> Result<()> {
-    out.csv(causes.reasons.iter().map(|cause| ReasonRow {
-        reason: cause.reason,
-        symbol: causes.symbol(cause.reason.unwrap_or_default()),
-        exits: cause.exits,
-        per_second: causes.rate(cause.exits),
-    }))
 }

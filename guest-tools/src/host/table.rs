@@ -52,7 +52,7 @@ impl<'t> RawRow<'t> {
         })
     }
 
-    fn wrong(&self, problem: String) -> Error {
+    pub(super) fn wrong(&self, problem: String) -> Error {
         Error::input(self.file, self.number, problem)
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a recording tells: figures, and the answers to the course's questions.
 
+use std::collections::BTreeMap;
+
 use crate::recording::Recording;
 use crate::units::{grouped, percent, time};
 use crate::view::{cpuid, Row, View};
@@ -36,6 +38,8 @@ pub struct Facts {
     pub steps: Vec<Step>,
     /// The counters started anew meanwhile.
     pub restarts: usize,
+    /// Functions of the guest's code, by addresses that exits came from.
+    pub functions: BTreeMap<u64, String>,
 }
 
 impl Facts {
@@ -59,7 +63,7 @@ impl Facts {
         let added = match (recording.views.len(), restarts) {
             (1, _) => first.clone(),
             (_, 0) => last.since(first)?,
-            _ => sum(last, &steps),
+            _ => View::sum(&steps.iter().map(|step| &step.added).collect::<Vec<_>>())?,
         };
         let words = &recording.header.command;
         Some(Self {
@@ -70,6 +74,7 @@ impl Facts {
             seconds: last.seconds_after(first),
             steps,
             restarts,
+            functions: recording.functions.clone(),
         })
     }
 
@@ -205,32 +210,6 @@ impl Facts {
             whole(most)
         )
     }
-}
-
-/// The sum of all steps, for counters that started anew.
-fn sum(last: &View, steps: &[Step]) -> View {
-    let mut view = last.clone();
-    view.counts_only = steps.iter().any(|step| step.added.counts_only);
-    let add = |row: &mut Row, of: &dyn Fn(&View) -> Option<Row>| {
-        let parts: Vec<Row> = steps.iter().filter_map(|step| of(&step.added)).collect();
-        let total = |figure: fn(&Row) -> u64| parts.iter().map(figure).fold(0, u64::saturating_add);
-        row.exits = total(|row| row.exits);
-        row.cycles = total(|row| row.cycles);
-        row.blocked = total(|row| row.blocked);
-        row.userspace = total(|row| row.userspace);
-        row.scheduled_out = total(|row| row.scheduled_out);
-        row.entry = total(|row| row.entry);
-        row.guest = total(|row| row.guest);
-        row.nested = total(|row| row.nested);
-        row.dropped = total(|row| row.dropped);
-        row.histogram.clear();
-    };
-    add(&mut view.total, &|step| Some(step.total.clone()));
-    for row in &mut view.reasons {
-        let reason = row.reason;
-        add(row, &|step| step.row(reason).cloned());
-    }
-    view
 }
 
 /// How much more exits the second has than the first: by rate, or of single views, which

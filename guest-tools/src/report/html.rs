@@ -3,6 +3,7 @@
 
 use maud::{html, Markup, PreEscaped, DOCTYPE};
 
+use crate::report::causes;
 use crate::report::charts::{self, css, SERIES};
 use crate::report::facts::{change, Facts};
 use crate::units::{grouped, percent, time};
@@ -24,7 +25,7 @@ const STYLE: &str = "\
 body { margin: 0 auto; padding: 2rem 1rem 4rem; max-width: 62rem; background: var(--paper);\
  color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
-h3 { font-size: 1rem; margin: 0 0 .2rem; font-weight: 600; }
+h3 { font-size: 1rem; margin: 0 0 .2rem; font-weight: 600; } section > h3 { margin-top: 1.2rem; }
 .dim { color: var(--dim); } .scroll { overflow-x: auto; }
 dt { font-weight: 600; margin-top: .7rem; } dd { margin: 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .92rem; }
@@ -161,6 +162,7 @@ fn single(facts: &Facts, named: bool) -> Markup {
             }
         }
         (table(facts, &suffix))
+        (causes::section(facts, &suffix))
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::model::{added, WANTED};
 use crate::args::StatArgs;
 use crate::child::{Event, Events};
 use crate::error::Result;
+use crate::guest::Wanted;
 use crate::output::Output;
 use crate::source::Source;
 use crate::view::View;
@@ -45,7 +45,7 @@ pub(super) fn run(
     interval: Duration,
     out: &mut Output<'_>,
 ) -> Result<u8> {
-    let mut before = source.read(WANTED)?;
+    let mut before = source.read(Wanted::FIGURES)?;
     let command = args.commands().into_iter().next();
     let running = command.map(|words| events.start(&words)).transpose()?;
     let start = Instant::now();
@@ -68,12 +68,12 @@ pub(super) fn run(
             },
             None => over = end.is_some_and(|end| Instant::now() >= end),
         }
-        let (view, now) = (source.read(WANTED)?, Instant::now());
+        let (view, now) = (source.read(Wanted::FIGURES)?, Instant::now());
         let (seconds, length) = (
             (now - start).as_secs_f64(),
             (now - last).as_secs_f64().max(1e-9),
         );
-        let added = added(&view, &before)?;
+        let added = view.added_since(&before)?;
         print(&lines(&added, seconds, length), &mut headed, args, out)?;
         (before, last) = (view, now);
         // What was missed while the machine was busy is not made up for.

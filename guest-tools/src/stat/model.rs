@@ -7,17 +7,8 @@ use exit_stats::abi;
 use exit_stats::reason::Vendor;
 use serde::Serialize;
 
-use crate::error::{Error, Result};
-use crate::guest::Wanted;
 use crate::view::Sort;
 use crate::view::{Row, View};
-
-/// All figures but the histograms, which would take most of the exits.
-pub(super) const WANTED: Wanted = Wanted {
-    extras: true,
-    histograms: false,
-    states: false,
-};
 
 /// What happened in some time.
 #[derive(Debug, Clone, Serialize)]
@@ -123,6 +114,13 @@ impl Stat {
     /// The average length of a run.
     pub(super) fn seconds(&self) -> f64 {
         mean(self.runs.iter().map(|run| run.seconds))
+    }
+
+    /// All runs as one, and how long it is.
+    pub(super) fn together(&self) -> Option<(View, f64)> {
+        let runs: Vec<&View> = self.runs.iter().map(|run| &run.added).collect();
+        let seconds = self.runs.iter().map(|run| run.seconds).sum();
+        Some((View::sum(&runs)?, seconds))
     }
 
     /// The lengths of the runs.
@@ -234,15 +232,4 @@ impl NetRow {
             .map(|view| self.net_cycles / (f64::from(view.tsc_khz) * 1e3));
         self
     }
-}
-
-/// What was added from one view to a later one.
-pub(super) fn added(after: &View, before: &View) -> Result<View> {
-    after.since(before).ok_or_else(|| {
-        Error::Unstable(
-            "the host's counters started anew meanwhile: the VM was moved to another host, or \
-             made again there"
-                .into(),
-        )
-    })
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::model::{deviation, NetRow, Spread, Stat};
 use crate::args::StatArgs;
+use crate::causes::Beside;
 use crate::error::Result;
 use crate::output::Output;
 use crate::prometheus::Metrics;
@@ -38,7 +39,12 @@ struct Compared {
 }
 
 /// Prints it: a table of one command, or several side by side.
-pub(super) fn show(stats: &[Stat], args: &StatArgs, out: &mut Output<'_>) -> Result<()> {
+pub(super) fn show(
+    stats: &[Stat],
+    args: &StatArgs,
+    causes: Option<&Beside>,
+    out: &mut Output<'_>,
+) -> Result<()> {
     if args.form.json {
         let mut all: Vec<Whole<'_>> = stats.iter().map(|stat| whole(stat, args)).collect();
         return match all.len() {
@@ -47,7 +53,11 @@ pub(super) fn show(stats: &[Stat], args: &StatArgs, out: &mut Output<'_>) -> Res
         };
     }
     let [stat] = stats else {
-        return side_by_side(stats, args, out);
+        side_by_side(stats, args, out)?;
+        return match args.form.csv {
+            true => Ok(()),
+            false => show_causes(stats, causes, out),
+        };
     };
     let all = stat.lines(args.sort);
     let total = stat.total(&all);
@@ -57,9 +67,31 @@ pub(super) fn show(stats: &[Stat], args: &StatArgs, out: &mut Output<'_>) -> Res
     }
     if args.form.prometheus {
         let result = prometheus(shown, &mut Metrics::new(out.to));
-        return out.told(result);
+        out.told(result)?;
+        let mut together = stat.together().into_iter().zip(causes);
+        return together
+            .try_for_each(|((view, seconds), causes)| causes.metrics(&view, Some(seconds), out));
     }
-    text(stat, shown, &total, out)
+    text(stat, shown, &total, out)?;
+    show_causes(stats, causes, out)
+}
+
+/// Prints what made the exits of each command, in all its runs.
+fn show_causes(stats: &[Stat], causes: Option<&Beside>, out: &mut Output<'_>) -> Result<()> {
+    let Some(causes) = causes else {
+        return Ok(());
+    };
+    for stat in stats {
+        writeln!(out)?;
+        if stats.len() > 1 {
+            let title = out.look.bold(&format!("{}:", stat.command.join(" ")));
+            writeln!(out, "{title}")?;
+        }
+        if let Some((view, seconds)) = stat.together() {
+            causes.tables(&view, Some(seconds), out)?;
+        }
+    }
+    Ok(())
 }
 
 fn whole<'a>(stat: &'a Stat, args: &StatArgs) -> Whole<'a> {

@@ -90,8 +90,8 @@ pub fn read(instance: &Instance, seconds: f64, root: &Path) -> Result<Causes> {
     Ok(causes)
 }
 
-/// Parameters of KVM's modules.
-fn facts(root: &Path) -> BTreeMap<String, String> {
+/// Parameters of KVM's modules on this host.
+pub fn facts(root: &Path) -> BTreeMap<String, String> {
     let mut facts = BTreeMap::new();
     for module in ["kvm", "kvm_intel", "kvm_amd"] {
         let folder = root.join("sys/module").join(module).join("parameters");

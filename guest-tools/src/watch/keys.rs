@@ -7,11 +7,12 @@ use crate::host::Vm;
 use crate::watch::model::Model;
 
 /// The keys, for the help.
-pub(super) const HELP: [(&str, &str); 10] = [
+pub(super) const HELP: [(&str, &str); 11] = [
     ("q, Ctrl-C", "end"),
     ("Up, Down", "choose a reason: its histogram is shown"),
     ("s", "sort by time, by count, by number"),
     ("v", "each vCPU of a host's VM, and what it does"),
+    ("c", "what made the exits, if the host keeps that"),
     ("p, Space", "pause, and go on"),
     ("r", "reset: count from now on"),
     (
@@ -64,7 +65,8 @@ pub fn act(model: &mut Model, key: KeyEvent) -> Act {
         KeyCode::Char('?' | 'h') => model.toggle_help(),
         KeyCode::Char('s') => model.next_sort(),
         KeyCode::Char('p' | ' ') => model.pause(),
-        KeyCode::Char('v') => model.toggle_vcpus(),
+        KeyCode::Char('v') => model.table.toggle_vcpus(),
+        KeyCode::Char('c') => model.table.toggle_causes(),
         KeyCode::Char('r') => model.reset(),
         KeyCode::Char('/') => model.type_filter(true),
         KeyCode::Char('+') => model.change_interval(2.0),

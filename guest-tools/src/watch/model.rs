@@ -6,10 +6,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::baseline::{Baseline, Off};
-use crate::host::Vcpu;
 use crate::view::Sort;
 use crate::view::{Row, View};
-use crate::watch::Vcpus;
+use crate::watch::shown::Shown;
 
 /// How many rates the sparkline remembers.
 const HISTORY: usize = 512;
@@ -41,8 +40,8 @@ pub struct Model {
     updates: u32,
     /// What is normal.
     baseline: Option<Baseline>,
-    /// The vCPUs, if they are shown instead of the reasons.
-    vcpus: Option<Vcpus>,
+    /// What the table is of.
+    pub table: Shown,
 }
 
 /// One row of the screen.
@@ -76,7 +75,7 @@ impl Model {
             restarts: 0,
             updates: 0,
             baseline: None,
-            vcpus: None,
+            table: Shown::default(),
         }
     }
 
@@ -294,29 +293,9 @@ impl Model {
         self.help = !self.help;
     }
 
-    /// Shows the vCPUs instead of the reasons, or the reasons again.
-    pub fn toggle_vcpus(&mut self) {
-        self.vcpus = match self.vcpus {
-            Some(_) => None,
-            None => Some(Vcpus::default()),
-        };
-    }
-
-    /// Whether the vCPUs are shown.
-    pub fn shows_vcpus(&self) -> bool {
-        self.vcpus.is_some()
-    }
-
-    /// The vCPUs, if they are shown.
-    pub fn vcpus(&self) -> Option<&Vcpus> {
-        self.vcpus.as_ref()
-    }
-
-    /// Takes the next reading of the vCPUs.
-    pub fn update_vcpus(&mut self, now: Vec<Vcpu>) {
-        if let Some(vcpus) = &mut self.vcpus {
-            vcpus.update(now);
-        }
+    /// What the last interval added, and its length in seconds.
+    pub fn step(&self) -> Option<(&View, f64)> {
+        self.step.as_ref().map(|(view, seconds)| (view, *seconds))
     }
 
     /// How often the counters started anew.

@@ -12,6 +12,7 @@ use crate::table::{self, figures, words, Column};
 use crate::units::{grouped, percent, time};
 use crate::view::Sort;
 use crate::view::{Bucket, Scope};
+use crate::watch::causes;
 use crate::watch::keys::HELP;
 use crate::watch::model::{Entry, Model};
 
@@ -31,7 +32,8 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
     let area = frame.area();
     let lines = model.lines();
     let chosen = model.chosen(&lines);
-    let buckets = if model.shows_vcpus() {
+    let instead = model.table.vcpus().is_some() || model.table.causes().is_some();
+    let buckets = if instead {
         Vec::new()
     } else {
         buckets(model, &lines, chosen)
@@ -51,9 +53,15 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
     .areas(area);
     draw_head(frame, head, model);
     draw_rates(frame, rates, model);
-    match model.vcpus() {
-        Some(vcpus) => vcpus.draw(frame, table, model.now()),
-        None => {
+    match (model.table.vcpus(), model.table.causes()) {
+        (Some(vcpus), _) => vcpus.draw(frame, table, model.now()),
+        (None, Some(Some(problem))) => causes::draw_problem(frame, table, problem),
+        (None, Some(None)) => {
+            if let Some(names) = model.table.names() {
+                causes::draw(frame, table, model.step(), names, model.filter().0);
+            }
+        }
+        (None, None) => {
             draw_table(frame, table, model, &lines, chosen);
             draw_histogram(frame, histogram, &lines, chosen, buckets);
         }
@@ -279,7 +287,7 @@ fn draw_foot(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     let text = match (filter, typing) {
         (filter, true) => format!("filter: {filter}_   Enter: done   Esc: all reasons"),
         ("", false) => {
-            "q end  ? help  s sort  v vCPUs  p pause  r reset  / filter  + - interval".into()
+            "q end  ? help  s sort  v vCPUs  c causes  p pause  r reset  / filter  + -".into()
         }
         (filter, false) => format!("only reasons with {filter:?} in their name   Esc: all reasons"),
     };

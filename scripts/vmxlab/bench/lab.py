@@ -30,7 +30,9 @@ METHODS = {
     "course": "the course's: shared atomics in vmx_handle_exit()",
     "tracepoints": "kvm_exit and kvm_entry traced",
     "bpf": "a BPF counter on these tracepoints",
-    "perf": "perf kvm stat record",
+    "bpf-keys": "the same, and BPF maps by the keys that the causes have",
+    "hist": "ftrace's hist triggers by these keys",
+    "perf": "perf kvm stat record, with the events of these keys",
 }
 OURS = ("off", "on", "histograms", "causes")
 # The methods for one kind of exit alone: those that need nothing but the two kernels.

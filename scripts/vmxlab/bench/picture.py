@@ -10,6 +10,7 @@ from .lab import KINDS, METHODS
 # Short, for they stand in one line above the picture.
 NAMES = {"off": "off", "on": "on", "histograms": "histograms", "causes": "causes",
          "beside": "beside KVM", "course": "course", "tracepoints": "traced", "bpf": "BPF",
+         "bpf-keys": "BPF, keys", "hist": "hist",
          "perf": "perf"}
 
 

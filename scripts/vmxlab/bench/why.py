@@ -25,7 +25,7 @@ def missed(methods: dict[str, Method]) -> str:
         said.append(
             "Tracing keeps what fits in the buffer, of the size that the kernel gives it; "
             "older events are overwritten.")
-    if {"bpf", "perf"} & methods.keys():
+    if {"bpf", "bpf-keys", "perf"} & methods.keys():
         said.append(
             "The BPF counter and perf count an exit when the guest is entered again, so the "
             "last one is missing.")

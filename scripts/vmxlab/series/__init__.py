@@ -23,7 +23,7 @@ PLACES = {
     "exit_stats_keys.h": (3, "arch/x86/kvm/exit_stats_keys.h"),
     "exit_stats_alloc.h": (2, "arch/x86/kvm/exit_stats_alloc.h"),
     "exit_stats_core.c": (2, "arch/x86/kvm/exit_stats_core.c"),
-    "exit_stats_causes.h": (3, "arch/x86/kvm/vmx/exit_stats_causes.h"),
+    "exit_stats_controls.h": (3, "arch/x86/kvm/vmx/exit_stats_controls.h"),
     "exit_stats_vmx.c": (3, "arch/x86/kvm/vmx/exit_stats_vmx.c"),
     "exit_stats_cpuid.c": (6, "arch/x86/kvm/exit_stats_cpuid.c"),
     "exit_stats_show.h": (8, "arch/x86/kvm/exit_stats_show.h"),

@@ -73,6 +73,8 @@ impl Found {
         Causes {
             format: FORMAT.into(),
             source: Source::Ftrace,
+            vm: None,
+            tsc_khz: 0,
             rest: 0,
             vendor,
             seconds,

@@ -2,8 +2,8 @@
 /*
  * Counts and times of VM exits: which controls of the VMCS cause which exits.
  */
-#ifndef __KVM_X86_EXIT_STATS_CAUSES_H
-#define __KVM_X86_EXIT_STATS_CAUSES_H
+#ifndef __KVM_X86_EXIT_STATS_CONTROLS_H
+#define __KVM_X86_EXIT_STATS_CONTROLS_H
 
 #include <linux/kernel.h>
 #include <linux/types.h>
@@ -79,4 +79,4 @@ static inline bool vmx_exit_reason_enabled(const struct vmx_exit_controls *c, u3
 	return true;
 }
 
-#endif /* __KVM_X86_EXIT_STATS_CAUSES_H */
+#endif /* __KVM_X86_EXIT_STATS_CONTROLS_H */
