@@ -39,7 +39,8 @@ def one_run(lab: Lab, machine: tuple[str, str], amount: tuple[int, int, int]) ->
         if not (program := lab.top / name).exists():
             program = guest.build_c(HERE / f"{name}.c", lab.top)
         added += ["--add", program]
-    run = lab.run("--base", base, "--kvm-modules", modules, "--timeout", 300 + 6 * amount[1], *added, l1=(HERE / "hostile.sh").read_text())
+    run = lab.run("--base", base, "--kvm-modules", modules, "--timeout", 300 + 6 * amount[1],
+                  *added, l1=(HERE / "hostile.sh").read_text())
     assert run.status == 0, run.l1[-3000:] + run.stderr
     return run
 
