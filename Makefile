@@ -5,7 +5,8 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 
 EXPERIMENTS := paging boot cpus layouts baselines causes
 
-.PHONY: help setup demo test test-all miri loom fuzz mutants mutants-since bench bench-exit lab module module-clean lint patch unpatch \
+.PHONY: help setup demo test test-all test-debug miri loom fuzz mutants mutants-since bench \
+	bench-exit lab module module-clean lint patch unpatch \
 	export-series kvm install deb dkms-deb kernels cache-size clean-cache experiments \
 	$(EXPERIMENTS:%=experiment-%)
 
@@ -23,6 +24,10 @@ test: ## All tests that CI runs, the lab's included
 
 test-all: ## Those, and the whole matrix in the lab
 	@scripts/run-tests --all
+
+test-debug: ## Debug kernels, KASAN to KCSAN, find no fault of ours (over half an hour a machine)
+	@scripts/inside --set test python3 -m pytest -q -p no:cacheprovider --all-of-the-matrix \
+		tests/lab/test_debug.py $(if $(ARGS),-k "$(ARGS)")
 
 miri: ## The kernel crates' tests in Miri, which sees undefined behaviour (15 minutes)
 	@scripts/trust miri

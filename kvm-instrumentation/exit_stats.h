@@ -97,6 +97,7 @@
 #ifndef __ASSEMBLER__
 
 #include <linux/build_bug.h>
+#include <linux/compiler.h>
 #include <linux/compiler_attributes.h>
 #include <linux/stddef.h>
 #include <linux/types.h>
@@ -221,8 +222,8 @@ static __always_inline u32 exit_stats_svm_number(u64 exit_code)
 static __always_inline void exit_stats_exit(struct exit_stats_vcpu *v, u32 reason, u32 flags,
 					    u64 tsc)
 {
-	v->latest = reason | (u64)flags << 32;
-	v->start = tsc;
+	WRITE_ONCE(v->latest, reason | (u64)flags << 32);
+	WRITE_ONCE(v->start, tsc);
 }
 
 /*
@@ -235,7 +236,7 @@ static __always_inline void exit_stats_caused(struct exit_stats_vcpu *v, u64 fla
 	v->cause.flags = flags;
 	v->cause.key = key;
 	v->cause.rip = rip;
-	v->latest |= EXIT_STATS_CAUSED;
+	WRITE_ONCE(v->latest, v->latest | EXIT_STATS_CAUSED);
 }
 
 /*

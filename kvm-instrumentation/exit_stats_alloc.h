@@ -7,6 +7,7 @@
 #ifndef __KVM_X86_EXIT_STATS_ALLOC_H
 #define __KVM_X86_EXIT_STATS_ALLOC_H
 
+#include <linux/compiler.h>
 #include <linux/log2.h>
 #include <linux/overflow.h>
 #include <linux/random.h>
@@ -39,7 +40,7 @@ static inline struct exit_stats *exit_stats_alloc(const struct exit_stats_config
 	s->vendor = config->vendor;
 	s->hist = config->hist ? (void *)(s + 1) : NULL;
 	memset(s->map, EXIT_STATS_NO_ROW, sizeof(s->map));
-	if (!config->causes)
+	if (!READ_ONCE(config->causes))
 		return s;
 
 	s->causes = kzalloc(struct_size(s->causes, entry, entries), gfp);

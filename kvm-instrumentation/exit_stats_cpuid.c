@@ -110,7 +110,7 @@ int kvm_exit_stats_enable_cap(struct kvm *kvm, u64 arg)
 	if ((arg & KVM_X86_EXIT_STATS_CAUSES) && !vm->config.causes) {
 		if (kvm->created_vcpus)
 			return -EBUSY;
-		vm->config.causes = true;
+		WRITE_ONCE(vm->config.causes, true);
 	}
 	WRITE_ONCE(vm->guest, arg & KVM_X86_EXIT_STATS_LEAVES);
 	return 0;

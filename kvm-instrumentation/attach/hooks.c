@@ -63,7 +63,7 @@ static unsigned long (*vmx_exits_linear_rip)(struct kvm_vcpu *vcpu);
 static __always_inline void vmx_exits_handled(struct exit_stats_vcpu *v)
 {
 	exit_stats_handled(v);
-	v->latest |= EXIT_STATS_OVER;
+	WRITE_ONCE(v->latest, v->latest | EXIT_STATS_OVER);
 }
 
 /* The guest is about to be entered: the latest exit has been handled. */
@@ -346,12 +346,17 @@ static void *vmx_exits_exit_probe(void)
 }
 
 /*
- * Wait until nothing of this module runs on any CPU: probes, then calls that may
- * sleep, then trampolines, which a call that has just ended returns to.
+ * Unhook the calls, once no probe is registered any more.  A vCPU that one of them
+ * has asked counters for gets them first: until then a VM that ends must be heard
+ * of, and debugfs be there.  Then wait until nothing of this module runs on any
+ * CPU: calls that may sleep, then trampolines, which a call that has just ended
+ * returns to.
  */
-static void vmx_exits_wait(void)
+static void vmx_exits_leave(void)
 {
 	tracepoint_synchronize_unregister();
+	vmx_exits_end_wants();
+	vmx_exits_unhook_calls();
 	synchronize_srcu(&vmx_exits_srcu);
 	synchronize_rcu_tasks();
 }
@@ -384,8 +389,7 @@ int __init vmx_exits_hook(void)
 
 	tracepoint_probe_unregister(vmx_exits_tracepoints[ENTRY], vmx_exits_on_entry, NULL);
 calls:
-	vmx_exits_unhook_calls();
-	vmx_exits_wait();
+	vmx_exits_leave();
 	pr_err("KVM's tracepoints cannot be probed (error %d)\n", r);
 	return r;
 }
@@ -394,6 +398,5 @@ void vmx_exits_unhook(void)
 {
 	tracepoint_probe_unregister(vmx_exits_tracepoints[EXIT], vmx_exits_exit_probe(), NULL);
 	tracepoint_probe_unregister(vmx_exits_tracepoints[ENTRY], vmx_exits_on_entry, NULL);
-	vmx_exits_unhook_calls();
-	vmx_exits_wait();
+	vmx_exits_leave();
 }

@@ -268,6 +268,12 @@ void vmx_exits_want(struct kvm_vcpu *vcpu)
 	queue_work(vmx_exits_queue, &vmx_exits_work);
 }
 
+/* Wait until each has got them, when none will ask any more. */
+void vmx_exits_end_wants(void)
+{
+	flush_work(&vmx_exits_work);
+}
+
 /* With the lock held. */
 static void vmx_exits_forget(struct vmx_exits_vm *vm)
 {

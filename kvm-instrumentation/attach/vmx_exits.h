@@ -80,6 +80,7 @@ DECLARE_STATIC_KEY_FALSE(vmx_exits_causes_key);
 struct vmx_exits_vcpu *vmx_exits_find(struct kvm_vcpu *vcpu);
 void vmx_exits_before_run(struct kvm_vcpu *vcpu);
 void vmx_exits_want(struct kvm_vcpu *vcpu);
+void vmx_exits_end_wants(void);
 void vmx_exits_end_vm(struct kvm *kvm);
 void vmx_exits_put_vm(struct vmx_exits_vm *vm);
 int vmx_exits_begin(void);

@@ -25,7 +25,7 @@ from vmxlab.process import tied
 from vmxlab.progress import Step
 
 CONFIGS = REPO / "tests/kernel"
-# Of each, a small kernel of the default series with these options as well is a base.
+# Of each, a small kernel of each series with these options as well is a base.
 VARIANTS = CONFIGS / "variants"
 # A change to how kernels are built must change this, and so every key.
 RECIPE = 2
@@ -65,9 +65,10 @@ class Base:
 
 def names() -> list[str]:
     """All bases that there are by name."""
-    small = [f"small-{path.name}" for path in (REPO / "patches").iterdir()]
-    variants = [f"{path.stem}-{source.DEFAULT}" for path in VARIANTS.iterdir()]
-    return [*sorted(small), *sorted(variants), *(f"debian-{series}" for series in source.SERIES)]
+    small = sorted(path.name for path in (REPO / "patches").iterdir())
+    kinds = ["small", *sorted(path.stem for path in VARIANTS.iterdir())]
+    return [*(f"{kind}-{series}" for kind in kinds for series in small),
+            *(f"debian-{series}" for series in source.SERIES)]
 
 
 def base(name: str) -> Base:

@@ -52,22 +52,6 @@ static const uint32_t subleaves[] = { 0, 1, 10, 30, 35, 69, 444, 0xffff, 0x7ffff
 
 static int vcpu;
 
-/* Flat 32-bit protected mode without paging. */
-static void protected_mode(struct kvm_sregs *sregs)
-{
-	struct kvm_segment flat = {
-		.limit = 0xffffffff, .present = 1, .s = 1, .db = 1, .g = 1,
-	};
-
-	flat.type = 11;
-	flat.selector = 8;
-	sregs->cs = flat;
-	flat.type = 3;
-	flat.selector = 16;
-	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = flat;
-	sregs->cr0 |= 1;
-}
-
 static void set_state(const char *mode, unsigned long rounds)
 {
 	struct kvm_regs regs = { .rip = GUEST_AT, .rsi = rounds, .rflags = 2 };

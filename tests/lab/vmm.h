@@ -87,6 +87,22 @@ static inline void start_at(int vcpu, struct kvm_regs regs)
 	call(vcpu, KVM_SET_REGS, &regs, "KVM_SET_REGS");
 }
 
+/* Flat 32-bit protected mode without paging. */
+static inline void protected_mode(struct kvm_sregs *sregs)
+{
+	struct kvm_segment flat = {
+		.limit = 0xffffffff, .present = 1, .s = 1, .db = 1, .g = 1,
+	};
+
+	flat.type = 11;
+	flat.selector = 8;
+	sregs->cs = flat;
+	flat.type = 3;
+	flat.selector = 16;
+	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = flat;
+	sregs->cr0 |= 1;
+}
+
 /* Runs a command of the shell with the VM's folder below debugfs' kvm/ in $VM. */
 static inline int run_command(const struct vmm *vmm, const char *command)
 {
