@@ -25,11 +25,11 @@ test: ## All tests that CI runs, the lab's included
 test-all: ## Those, and the whole matrix in the lab
 	@scripts/run-tests --all
 
-test-debug: ## Debug kernels, KASAN to KCSAN, find no fault of ours (over half an hour a machine)
+test-debug: ## Debug kernels, KASAN to KCSAN, find no fault of ours
 	@scripts/inside --set test python3 -m pytest -q -p no:cacheprovider --all-of-the-matrix \
 		tests/lab/test_debug.py $(if $(ARGS),-k "$(ARGS)")
 
-miri: ## The kernel crates' tests in Miri, which sees undefined behaviour (15 minutes)
+miri: ## The kernel crates' tests in Miri, which sees undefined behaviour
 	@scripts/trust miri
 
 loom: ## Models of vCPUs and readers, a minute each, in the orders that their steps may have
@@ -38,10 +38,10 @@ loom: ## Models of vCPUs and readers, a minute each, in the orders that their st
 fuzz: ## Everything that reads input, for MINUTES= each of 12 targets (default: 1)
 	@scripts/trust fuzz $(if $(MINUTES),--minutes "$(MINUTES)")
 
-mutants: ## Changes of the kernel crates that no test notices (hours; SHARD=K/N is a part)
+mutants: ## Changes of the kernel crates that no test notices (long; SHARD=K/N is a part)
 	@scripts/trust mutants $(if $(SHARD),--shard "$(SHARD)")
 
-mutants-since: ## The same of what changed since BASE= (default: main; minutes)
+mutants-since: ## The same of what changed since BASE= (default: main)
 	@scripts/trust mutants --since "$(or $(BASE),main)"
 
 bench: ## What accounting costs, against every alternative (under 20 minutes)
