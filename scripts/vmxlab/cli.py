@@ -20,8 +20,9 @@ INTERRUPTED = 130
 class Parser(argparse.ArgumentParser):
     """The command line of a program, whose docstring is its help; wrong usage has status 64."""
 
-    def __init__(self, description: str | None, epilog: str | None = None) -> None:
-        super().__init__(prog=f"scripts/{_name()}", description=description, epilog=epilog,
+    def __init__(self, description: str | None = None, epilog: str | None = None,
+                 prog: str | None = None) -> None:
+        super().__init__(prog=prog or f"scripts/{_name()}", description=description, epilog=epilog,
                          formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
