@@ -23,7 +23,7 @@ LONGEST = ("test_stretches", "test_kvm_modules", "test_bench", "test_attach", "t
 
 # What Bochs does to a nested guest now and then, on several CPUs: docs/lab.md has why.
 BOCHS_FAULT = "BUG: ENTRY_TRAMPOLINE stack guard page was hit"
-ATTEMPTS = 3
+ATTEMPTS = 5
 
 
 def several_cpus(words: tuple[object, ...]) -> bool:
