@@ -163,7 +163,7 @@ static int vmx_exits_add(struct kvm_vcpu *vcpu)
 	v = kzalloc(sizeof(*v), GFP_KERNEL_ACCOUNT);
 	if (v)
 		v->exits.set = exit_stats_alloc(&vm->config, EXIT_STATS_CAUSE_ENTRIES,
-						   GFP_KERNEL_ACCOUNT);
+						GFP_KERNEL_ACCOUNT);
 	if (!v || !v->exits.set) {
 		kfree(v);
 		if (!found)
