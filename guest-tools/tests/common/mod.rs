@@ -3,6 +3,7 @@
 //! that the kernel has.
 #![allow(dead_code, unreachable_pub)] // Each test has a copy, and not every test uses all of it.
 
+pub mod causes;
 pub mod host;
 pub mod metrics;
 
